@@ -1,0 +1,75 @@
+# Everything is done by local/: `local/bootstrap` installs what is missing, `python -m local` runs it.
+# Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
+
+.DEFAULT_GOAL := help
+.PHONY: help run up down status logs add remove token demo bench test lint format lock
+.NOTPARALLEL:
+
+python := .venv/bin/python
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: ## start everything here, stop it at Ctrl-C
+	@local/bootstrap
+	@$(python) -m local run
+
+up: ## start everything in the background
+	@local/bootstrap
+	@$(python) -m local up
+
+down: ## stop what runs in the background
+	@local/bootstrap --python-only
+	@$(python) -m local down
+
+status: ## what runs, where
+	@local/bootstrap --python-only
+	@$(python) -m local status
+
+logs: ## what the processes print [PROGRAM=router-1] [FOLLOW=1]
+	@local/bootstrap --python-only
+	@$(python) -m local logs $(PROGRAM) $(if $(FOLLOW),--follow)
+
+add: ## start one more of a role: ROLE=gateway, router, persister or rest
+	@local/bootstrap --python-only
+	@$(python) -m local add $(ROLE)
+
+remove: ## stop one process: PROGRAM=router-3
+	@local/bootstrap --python-only
+	@$(python) -m local remove $(PROGRAM)
+
+token: ## print a JWT for development: USER=uuid [SCOPE=service]
+	@local/bootstrap --python-only >&2
+	@$(python) -m local token "$(USER)" $(SCOPE)
+
+demo: ## two users chat through the running system
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) -m local.demo $(ARGS)
+
+bench: ## measure the running system
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) -m tests.bench $(ARGS)
+
+test: ## the test suite against real servers of its own [ARGS='-k name']
+	@local/bootstrap
+	@CHAT_STACK=test CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
+		$(python) -m local test -- $(ARGS)
+
+lint: ## formatting, lint, types and the walls between the modules
+	@local/bootstrap --python-only
+	.venv/bin/ruff check
+	.venv/bin/ruff format --check
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: ## format the code and sort its imports
+	@local/bootstrap --python-only
+	.venv/bin/ruff check --fix-only --select I
+	.venv/bin/ruff format
+
+lock: ## make requirements.lock anew from requirements.in
+	@local/bootstrap --python-only
+	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
+		.venv/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
+		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+		--output-file requirements.lock requirements.in

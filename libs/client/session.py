@@ -1,0 +1,206 @@
+"""A WebSocket client of the chat protocol (DESIGN.md, section 4): one session of one user.
+
+What the tests, the benchmark and `make demo` use. It keeps every frame with the time it came,
+and matches answers to what was sent by clientMessageId.
+"""
+
+import asyncio
+import itertools
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Final, Literal
+from uuid import UUID, uuid4
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
+
+Frame = dict[str, Any]
+Via = Literal["header", "subprotocol", "frame"]
+"""The three ways to authenticate."""
+
+ANSWER_S: Final = 15.0
+
+
+class Refused(Exception):
+    """The service answered with an ERROR frame."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(f"{frame['code']} {frame['error']}: {frame['message']}")
+        self.frame = frame
+
+
+class SessionClosed(Exception):
+    """The connection ended; `code` says whether to come back (DESIGN.md, section 4)."""
+
+    def __init__(self, code: int | None, reason: str) -> None:
+        super().__init__(f"closed {code} {reason}")
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A frame and when it came (`time.perf_counter` seconds)."""
+
+    frame: Frame
+    at: float
+
+
+class Session:
+    """Use `Session.open`, best as `async with await Session.open(...)`."""
+
+    def __init__(self, socket: ClientConnection, on_frame: Callable[[Received], None] | None) -> None:
+        self.received: list[Received] = []
+        self.user_id: UUID | None = None
+        self.heads: dict[UUID, int] = {}
+        self.closed: SessionClosed | None = None
+        self._socket = socket
+        self._on_frame = on_frame
+        self._answers: dict[str, asyncio.Future[Frame]] = {}
+        self._news = asyncio.Condition()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def open(
+        cls,
+        url: str,
+        token: str,
+        *,
+        via: Via = "header",
+        on_frame: Callable[[Received], None] | None = None,
+    ) -> "Session":
+        """Connects and waits for CONNECT_SUCCESS. Raises Refused, SessionClosed, and what
+        `websockets` raises for a refused handshake."""
+        socket = await connect(
+            url,
+            additional_headers={"Authorization": f"Bearer {token}"} if via == "header" else None,
+            subprotocols=["chat.v1", f"bearer.{token}"] if via == "subprotocol" else None,  # type: ignore[list-item]
+            compression=None,
+            ping_interval=None,
+            open_timeout=ANSWER_S,
+        )
+        session = cls(socket, on_frame)
+        if via == "frame":
+            await session.send_frame({"type": "CONNECT", "token": token})
+        success = await session.expect("CONNECT_SUCCESS")
+        session.user_id = UUID(success["userId"])
+        session.heads = {UUID(name): head for name, head in success["heads"].items()}
+        return session
+
+    async def send_frame(self, frame: Frame) -> None:
+        await self.send_text(json.dumps(frame))
+
+    async def send_text(self, text: str | bytes) -> None:
+        """Anything at all, as one frame: text for str, binary for bytes."""
+        try:
+            await self._socket.send(text)
+        except ConnectionClosed as error:
+            raise _closed(error) from error
+
+    async def send_message(
+        self, conversation_id: UUID, content: str, client_message_id: UUID | None = None
+    ) -> Frame:
+        """The MESSAGE_SENT frame. Raises Refused, SessionClosed, TimeoutError.
+
+        After SessionClosed or TimeoutError the message may or may not be kept: send it again
+        with the same `client_message_id`.
+        """
+        client_id = str(client_message_id or uuid4())
+        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._answers[client_id] = answer
+        try:
+            await self.send_frame(
+                {
+                    "type": "SEND_MESSAGE",
+                    "conversationId": str(conversation_id),
+                    "clientMessageId": client_id,
+                    "content": content,
+                }
+            )
+            frame = await asyncio.wait_for(answer, ANSWER_S)
+        finally:
+            self._answers.pop(client_id, None)
+        if frame["type"] == "ERROR":
+            raise Refused(frame)
+        return frame
+
+    async def expect(
+        self, frame_type: str, timeout_s: float = ANSWER_S, *, after: int = 0, **fields: object
+    ) -> Frame:
+        """The first frame of this type and with these fields among those received, from number
+        `after` on; waits for it. Raises TimeoutError, SessionClosed."""
+
+        def matching() -> Frame | None:
+            for received in itertools.islice(self.received, after, None):
+                frame = received.frame
+                if frame["type"] == frame_type and fields.items() <= frame.items():
+                    return frame
+            return None
+
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: matching() or self.closed)
+        found = matching()
+        if found is None:
+            raise self.closed or AssertionError("woken without cause")
+        return found
+
+    def frames(self, frame_type: str) -> list[Frame]:
+        """All of this type that have come."""
+        return [item.frame for item in self.received if item.frame["type"] == frame_type]
+
+    async def wait_closed(self, timeout_s: float = ANSWER_S) -> SessionClosed:
+        async with asyncio.timeout(timeout_s), self._news:
+            await self._news.wait_for(lambda: self.closed)
+        assert self.closed is not None
+        return self.closed
+
+    async def close(self) -> None:
+        await self._socket.close()
+        await self._reading
+
+    async def _read(self) -> None:
+        try:
+            async for text in self._socket:
+                item = Received(json.loads(text), time.perf_counter())
+                self.received.append(item)
+                if self._on_frame is not None:
+                    self._on_frame(item)
+                self._answer(item.frame)
+                await self._tell()
+            self.closed = SessionClosed(self._socket.close_code, self._socket.close_reason or "")
+        except ConnectionClosed as error:
+            self.closed = _closed(error)
+        for answer in self._answers.values():
+            if not answer.done():
+                answer.set_exception(self.closed)
+        await self._tell()
+
+    def _answer(self, frame: Frame) -> None:
+        client_id = frame.get("clientMessageId")
+        if frame["type"] == "ERROR":
+            client_id = frame["ref"].get("clientMessageId")
+        answer = self._answers.get(str(client_id)) if frame["type"] != "MESSAGE_RECEIVED" else None
+        if answer is not None and not answer.done():
+            answer.set_result(frame)
+
+    async def _tell(self) -> None:
+        async with self._news:
+            self._news.notify_all()
+
+    async def __aenter__(self) -> "Session":
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+
+def _closed(error: ConnectionClosed) -> SessionClosed:
+    frame = error.rcvd or error.sent
+    return SessionClosed(frame.code if frame else None, frame.reason if frame else "")

@@ -1,0 +1,69 @@
+"""The admin port of a role: /livez, /readyz and /metrics. Never on the edge."""
+
+import threading
+import time
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Final
+
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+STALL_S: Final = 10.0
+"""A process whose loop has not turned for so long is not alive. Servers that are away never
+make a role dead, only unready: restarting it would not bring them back."""
+
+
+class Health:
+    """What the probes tell. Written by the role, read by the admin port's threads."""
+
+    def __init__(self) -> None:
+        self._waiting_for: str | None = "starting"
+        self._last_beat = time.monotonic()
+
+    def beat(self) -> None:
+        self._last_beat = time.monotonic()
+
+    def ready(self) -> None:
+        self._waiting_for = None
+
+    def unready(self, waiting_for: str) -> None:
+        self._waiting_for = waiting_for
+
+    def answer(self, path: str) -> tuple[HTTPStatus, str]:
+        """What a probe of `path` gets."""
+        if path == "/livez":
+            silent = time.monotonic() - self._last_beat
+            if silent < STALL_S:
+                return HTTPStatus.OK, "alive\n"
+            return HTTPStatus.SERVICE_UNAVAILABLE, f"the loop has not turned for {silent:.0f} s\n"
+        if path == "/readyz":
+            if self._waiting_for is None:
+                return HTTPStatus.OK, "ready\n"
+            return HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {self._waiting_for}\n"
+        return HTTPStatus.NOT_FOUND, "there is /livez, /readyz and /metrics\n"
+
+
+def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
+    """Serves in daemon threads until `shutdown`. Raises OSError when the port is taken."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                self._answer(HTTPStatus.OK, generate_latest(), CONTENT_TYPE_LATEST)
+            else:
+                status, text = health.answer(self.path)
+                self._answer(status, text.encode(), "text/plain; charset=utf-8")
+
+        def _answer(self, status: HTTPStatus, body: bytes, content_type: str) -> None:
+            self.send_response(status)
+            self.send_header("Content-Type", content_type)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Probes come every second: nothing to log."""
+
+    server = ThreadingHTTPServer((host, port), Handler)
+    threading.Thread(target=server.serve_forever, name="admin", daemon=True).start()
+    return server

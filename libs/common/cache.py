@@ -1,0 +1,120 @@
+"""Redis. The only importer of `redis`."""
+
+from hashlib import sha1
+from typing import Any, Final
+
+import structlog
+from redis import Redis
+from redis.asyncio import Redis as AsyncRedis
+from redis.asyncio.retry import Retry as AsyncRetry
+from redis.backoff import NoBackoff
+from redis.exceptions import NoScriptError, RedisError
+from redis.retry import Retry
+
+CacheError: Final = RedisError
+"""Redis is away, slow or refuses; what was sent may or may not have been done."""
+
+TIMEOUT_S: Final = 5.0
+
+log = structlog.get_logger()
+
+
+class Lua:
+    """A Lua script on a single key, run by its SHA-1."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.sha = sha1(text.encode(), usedforsecurity=False).hexdigest()
+
+
+class Cache:
+    """An asyncio connection pool whose batches carry any number of commands in one round trip.
+
+    Nothing is retried on a time-out, unlike redis-py's default: not every command may be done
+    twice. The caller knows which.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._redis: AsyncRedis = AsyncRedis.from_url(
+            url,
+            decode_responses=False,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=AsyncRetry(NoBackoff(), 0),
+        )
+
+    def batch(self) -> "Batch":
+        return Batch(self._redis)
+
+    async def close(self) -> None:
+        await self._redis.aclose()
+
+
+class Batch:
+    """Commands for one round trip; `run` returns their answers in order.
+
+    Commands run one after the other, but others' may come between (no MULTI).
+    """
+
+    def __init__(self, redis: AsyncRedis) -> None:
+        self._redis = redis
+        self._commands: list[tuple[Any, ...]] = []
+        self._scripts: dict[str, Lua] = {}
+
+    def __len__(self) -> int:
+        return len(self._commands)
+
+    def add(self, *command: str | bytes | int) -> None:
+        self._commands.append(command)
+
+    def script(self, lua: Lua, key: str, *arguments: str | bytes | int) -> None:
+        """Runs `lua` on `key`. It must be safe to run twice: see `run`."""
+        self._scripts[lua.sha] = lua
+        self._commands.append(("EVALSHA", lua.sha, 1, key, *arguments))
+
+    async def run(self) -> list[Any]:
+        """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again."""
+        if not self._commands:
+            return []
+        answers = await self._send()
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            for lua in self._scripts.values():
+                await self._redis.script_load(lua.text)
+            answers = await self._send()
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def _send(self) -> list[Any]:
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in self._commands:
+            pipeline.execute_command(*command)
+        return await pipeline.execute(raise_on_error=False)
+
+
+class BlockingCache:
+    """A client for the sync REST API's threads; same time-outs, no retries."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = Redis.from_url(
+            url,
+            decode_responses=False,
+            socket_timeout=TIMEOUT_S,
+            socket_connect_timeout=TIMEOUT_S,
+            retry=Retry(NoBackoff(), 0),
+        )
+
+    def run(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
+        """Their answers, in order, in one round trip; others' may come between (no MULTI).
+
+        Raises CacheError.
+        """
+        pipeline = self._redis.pipeline(transaction=False)
+        for command in commands:
+            pipeline.execute_command(*command)
+        answers: list[Any] = pipeline.execute()
+        return answers
+
+    def close(self) -> None:
+        self._redis.close()

@@ -1,0 +1,114 @@
+"""From start to stop of an asyncio role: one loop, signals, the admin port, reconnecting."""
+
+import asyncio
+import gc
+import random
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
+
+import structlog
+import uvloop
+
+from libs.common import logs
+from libs.common.admin import Health, serve_admin
+from libs.common.broker import Broker, BrokerLost
+from libs.common.config import RoleSettings
+
+RETRY_FIRST_S: Final = 0.2
+RETRY_MOST_S: Final = 2.0
+
+log = structlog.get_logger()
+
+
+class Life:
+    """What a role's main gets: whether to stop, and where to say how it is."""
+
+    def __init__(self, health: Health) -> None:
+        self.health = health
+        self.stopping = asyncio.Event()
+        """Set by SIGTERM or SIGINT: finish what you hold, then return."""
+
+    async def pause(self, seconds: float) -> None:
+        """Sleeps, but wakes to stop."""
+        try:
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+        except TimeoutError:
+            pass
+
+    async def until_stopped_or_lost(self, *lost: "asyncio.Future[Any]") -> None:
+        """Returns to stop; raises BrokerLost, or what a future of `lost` holds, when one is done."""
+        stop = asyncio.ensure_future(self.stopping.wait())
+        try:
+            await asyncio.wait({stop, *lost}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stop.cancel()
+        for future in lost:
+            if future.done():
+                future.result()
+                raise BrokerLost("connection lost")
+
+
+def run(role: str, settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
+    """Runs `main` until it returns; a process of a role is this and nothing besides."""
+    logs.configure(role, settings.instance, settings.log_level)
+    uvloop.run(_live(settings, main))
+
+
+async def _live(
+    settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]
+) -> None:
+    health = Health()
+    life = Life(health)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, life.stopping.set)
+    admin = serve_admin(health, settings.listen_host, settings.admin_port)
+    beating = asyncio.create_task(_beat(health))
+    # What start-up has made stays for good: the collector need not look at it again.
+    gc.collect()
+    gc.freeze()
+    log.info("started")
+    try:
+        await main(life)
+    finally:
+        health.unready("stopping")
+        beating.cancel()
+        admin.shutdown()
+        log.info("stopped")
+
+
+async def _beat(health: Health) -> None:
+    while True:
+        health.beat()
+        await asyncio.sleep(1)
+
+
+async def serve_while_connected(
+    url: str, name: str, life: Life, serve: Callable[[Broker], Awaitable[None]]
+) -> None:
+    """Runs `serve` on one broker connection after the other until it returns without an error.
+
+    `serve` makes all that depends on the connection and drops it on BrokerLost. Waits between
+    tries grow from 0.2 to 2 s with jitter, so that a restarted broker isn't stormed.
+    """
+    pause = RETRY_FIRST_S
+    while not life.stopping.is_set():
+        try:
+            broker = await Broker.connect(url, name)
+        except BrokerLost as error:
+            life.health.unready("RabbitMQ")
+            log.warning("no broker", reason=str(error), retry_s=round(pause, 1))
+            await life.pause(pause * random.uniform(0.5, 1.0))
+            pause = min(pause * 2, RETRY_MOST_S)
+            continue
+        pause = RETRY_FIRST_S
+        try:
+            await serve(broker)
+            return
+        except BrokerLost as error:
+            life.health.unready("RabbitMQ")
+            log.warning("broker lost", reason=str(error))
+            await life.pause(RETRY_FIRST_S * random.uniform(0.5, 1.0))
+        finally:
+            await broker.close()

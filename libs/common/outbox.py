@@ -1,0 +1,73 @@
+"""One AMQP message carries many items: what gathers them (DESIGN.md, section 6)."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+from libs.common.metrics import BATCH_SIZE
+
+T = TypeVar("T")
+
+
+class Outbox(Generic[T]):
+    """Gathers items for one queue and publishes them in order, one batch in flight.
+
+    A batch is flushed when the previous one was confirmed and the pacing interval has passed
+    since it was started; at once when idle. So the rate of AMQP messages is bounded by time,
+    and their size grows with the load.
+    """
+
+    def __init__(
+        self, publish: Callable[[list[T]], Awaitable[None]], *, pacing_s: float, stage: str
+    ) -> None:
+        """`publish` gets each batch once. When it raises, `flusher` ends with what it raised."""
+        self._publish = publish
+        self._pacing_s = pacing_s
+        self._sizes = BATCH_SIZE.labels(stage)
+        self._items: list[T] = []
+        self._flusher: asyncio.Task[None] | None = None
+        self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        """Holds what `publish` raised. Items added afterwards stay where they are."""
+
+    def __len__(self) -> int:
+        """Items that wait, not counting the batch in flight."""
+        return len(self._items)
+
+    def add(self, item: T) -> None:
+        self._items.append(item)
+        if self._flusher is None and not self.failed.done():
+            self._flusher = asyncio.create_task(self._flush())
+
+    async def drain(self) -> None:
+        """Returns when all that was added is confirmed. Raises what `publish` raised."""
+        while self._flusher is not None:
+            await asyncio.wait((self._flusher, self.failed), return_when=asyncio.FIRST_COMPLETED)
+            if self.failed.done():
+                break
+        if self.failed.done():
+            self.failed.result()
+
+    def close(self) -> None:
+        """Forgets what waits."""
+        if self._flusher is not None:
+            self._flusher.cancel()
+        self._items.clear()
+        if self.failed.done():
+            self.failed.exception()  # seen: asyncio needs not complain that nobody looked
+
+    async def _flush(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._items:
+                started = loop.time()
+                batch, self._items = self._items, []
+                self._sizes.observe(len(batch))
+                await self._publish(batch)
+                pause = self._pacing_s - (loop.time() - started)
+                if pause > 0:
+                    await asyncio.sleep(pause)
+        except Exception as error:
+            if not self.failed.done():
+                self.failed.set_exception(error)
+        finally:
+            self._flusher = None

@@ -1,0 +1,66 @@
+"""Bytes ↔ batches. One AMQP message carries many items: a msgpack array of tagged arrays."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+from libs.common.protocol.deliveries import Delivery
+from libs.common.protocol.events import Event, Signal
+from libs.common.protocol.matches import Match
+from libs.common.protocol.replies import Reply
+from libs.common.protocol.writes import Write
+
+T = TypeVar("T")
+
+_encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
+
+
+@dataclass(frozen=True, slots=True)
+class Malformed:
+    """A part of a body that is no item of its queue: for `chat.dead`, with the reason."""
+
+    body: bytes
+    reason: str
+
+
+class Codec(Generic[T]):
+    """Batches of one union of types."""
+
+    def __init__(self, union: Any) -> None:
+        self._batch: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(list[union])
+        self._item: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(union)
+        self._raw = msgspec.msgpack.Decoder(list[msgspec.Raw])
+
+    def encode(self, items: Iterable[T]) -> bytes:
+        return _encoder.encode(items if isinstance(items, list) else list(items))
+
+    def decode(self, body: bytes) -> tuple[list[T], list[Malformed]]:
+        """The items in order, and what is none: one bad item never spoils its neighbours."""
+        try:
+            return self._batch.decode(body), []
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            return self._one_by_one(body, error)
+
+    def _one_by_one(self, body: bytes, error: Exception) -> tuple[list[T], list[Malformed]]:
+        try:
+            raws = self._raw.decode(body)
+        except msgspec.DecodeError:
+            return [], [Malformed(body, str(error))]
+        items: list[T] = []
+        malformed: list[Malformed] = []
+        for raw in raws:
+            try:
+                items.append(self._item.decode(raw))
+            except (msgspec.DecodeError, UnicodeDecodeError) as reason:
+                malformed.append(Malformed(bytes(raw), str(reason)))
+        return items, malformed
+
+
+EVENTS: Codec[Event] = Codec(Event)
+SIGNALS: Codec[Signal] = Codec(Signal)
+DELIVERIES: Codec[Delivery] = Codec(Delivery)
+WRITES: Codec[Write] = Codec(Write)
+REPLIES: Codec[Reply] = Codec(Reply)
+MATCH = msgspec.json.Decoder(Match)

@@ -1,0 +1,44 @@
+"""Deliveries: what the router tells a gateway to write, with the frame ready as bytes."""
+
+from uuid import UUID
+
+from msgspec import Struct
+
+
+class _Delivery(Struct, frozen=True, array_like=True):
+    pass
+
+
+class ToUser(_Delivery, tag="user", frozen=True):
+    """An entry of a log, for every session that this user has on the gateway.
+
+    Entries of one conversation arrive in order of `seq`. After a crash they may come twice:
+    the gateway drops what is not newer than what it has written for this user.
+    """
+
+    user_id: UUID
+    conversation_id: UUID
+    seq: int
+    frame: bytes
+    message_id: UUID | None = None
+    """Set when the user is the message's recipient: a pong makes it DELIVERED (promise 5)."""
+    except_session_id: UUID | None = None
+    """The session that sent the message: it gets MESSAGE_SENT instead."""
+
+
+class Answer(_Delivery, tag="answer", frozen=True):
+    """MESSAGE_SENT or ERROR for one try of one session: written once (promise 4)."""
+
+    session_id: UUID
+    try_id: UUID
+    frame: bytes
+
+
+class Opened(_Delivery, tag="opened", frozen=True):
+    """What a session needs for its CONNECT_SUCCESS. Entries held back meanwhile follow it."""
+
+    session_id: UUID
+    heads: dict[UUID, int]
+
+
+Delivery = ToUser | Answer | Opened

@@ -1,0 +1,90 @@
+"""Every exchange, queue and binding, as data (DESIGN.md, section 6).
+
+Only what RabbitMQ 3.10 and 4.x both accept. Each service declares what it uses; declaring the
+same again is free, declaring something else under the same name fails the start.
+"""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+MATCHES_EXCHANGE: Final = "matches"
+"""A topic exchange of the match service; we declare it too, so that either may start first."""
+
+DEAD: Final = "chat.dead"
+REDELIVERY_LIMIT: Final = 50
+"""Deaths a message may cause before it is held to be poisonous. A message is redelivered when
+its consumer dies or hands over, so a low limit would bury good ones in a rolling restart."""
+
+Argument = str | int
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """One queue as it is declared."""
+
+    name: str
+    durable: bool = True
+    exclusive: bool = False
+    auto_delete: bool = False
+    arguments: dict[str, Argument] = field(default_factory=dict)
+    exchange: str | None = None
+    """The topic exchange it is bound to, with `routing_keys`."""
+    routing_keys: tuple[str, ...] = ()
+
+
+_LASTING: Final[dict[str, Argument]] = {
+    "x-queue-type": "quorum",
+    "x-delivery-limit": REDELIVERY_LIMIT,
+    "x-dead-letter-exchange": "",
+    "x-dead-letter-routing-key": DEAD,
+    # At-least-once keeps the original until chat.dead has confirmed it; it demands reject-publish.
+    "x-dead-letter-strategy": "at-least-once",
+    "x-overflow": "reject-publish",
+}
+
+
+def dead() -> Queue:
+    return Queue(DEAD, arguments={"x-queue-type": "quorum"})
+
+
+def events(partition: int) -> Queue:
+    """Events that last, and commands: router's."""
+    return Queue(f"chat.events.{partition}", arguments=_LASTING | {"x-single-active-consumer": True})
+
+
+def signals(partition: int) -> Queue:
+    """What is worth nothing a few seconds later: router's. Never written to disk on purpose."""
+    return Queue(
+        f"chat.signals.{partition}",
+        arguments={"x-message-ttl": 10_000, "x-max-length": 10_000, "x-overflow": "reject-publish"},
+    )
+
+
+def writes(partition: int) -> Queue:
+    """Entries on their way to PostgreSQL: persister's."""
+    return Queue(f"chat.writes.{partition}", arguments=_LASTING | {"x-single-active-consumer": True})
+
+
+def deliveries(gateway_id: str) -> Queue:
+    """One gateway process's own; it goes with the connection of that process."""
+    return Queue(
+        f"chat.deliveries.{gateway_id}",
+        durable=False,
+        exclusive=True,
+        auto_delete=True,
+        arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
+    )
+
+
+def replies(asker: str) -> Queue:
+    """Where one process waits for answers to its commands and barriers."""
+    return Queue(f"chat.replies.{asker}", durable=False, exclusive=True, auto_delete=True)
+
+
+def matches() -> Queue:
+    return Queue(
+        "chat.matches",
+        arguments=_LASTING,
+        exchange=MATCHES_EXCHANGE,
+        routing_keys=("match.created", "match.removed"),
+    )

@@ -1,0 +1,63 @@
+"""Writes the edge's nginx configuration."""
+
+import json
+import os
+import resource
+from collections.abc import Mapping, Sequence
+
+from local.layout import Layout
+from local.ports import has_ipv6_loopback
+
+TEMPLATE = "local/nginx.conf"
+
+# What nginx itself answers when no service does: name of the location, status, code, title, detail.
+PROBLEMS = (
+    ("not_found", 404, "NOT_FOUND", "Not Found", "The chat service is at /api/chat."),
+    ("too_large", 413, "TOO_LARGE", "Content Too Large", "A request body is at most 64 KiB."),
+    ("bad_gateway", 502, "BAD_GATEWAY", "Bad Gateway", "The service did not answer; try again."),
+    ("unavailable", 503, "UNAVAILABLE", "Service Unavailable", "The service is busy; try again."),
+    ("timeout", 504, "TIMEOUT", "Gateway Timeout", "The service took too long; try again."),
+)
+
+
+def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequence[int]) -> None:
+    """Write nginx.conf: listen on `port`, pass requests to the gateways' and REST's ports."""
+    # Inherited from us by way of supervisord.
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    addresses = [f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else [])
+    values = {
+        # The clone may lie where nobody but root may look, so the workers stay root there too;
+        # they listen on loopback only.
+        "user": "user root;" if os.getuid() == 0 else "",
+        "files": str(files),
+        "connections": str(files - 64),
+        "gateways": _servers(gateways),
+        "rests": _servers(rests),
+        "listen": "\n".join(f"        listen {address};" for address in addresses),
+        "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
+    }
+    layout.nginx_config.write_text(_fill((layout.root / TEMPLATE).read_text(), values))
+
+
+def _fill(template: str, values: Mapping[str, str]) -> str:
+    for name, value in values.items():
+        template = template.replace(f"@{name}@", value)
+    return template
+
+
+def _servers(ports: Sequence[int]) -> str:
+    # nginx wants at least one, also where none is meant to run.
+    servers = [f"server 127.0.0.1:{port} fail_timeout=1s;" for port in ports]
+    return "\n".join(f"        {server}" for server in servers or ["server 127.0.0.1:1 down;"])
+
+
+def _problem(location: str, status: int, code: str, title: str, detail: str) -> str:
+    """One RFC 9457 answer."""
+    body = json.dumps(
+        {"type": "about:blank", "title": title, "status": status, "code": code, "detail": detail}
+    )
+    retry = " add_header Retry-After 1 always;" if status > 500 else ""
+    return (
+        f"        location @{location} {{ default_type application/problem+json;{retry} "
+        f"return {status} '{body}'; }}"
+    )

@@ -1,0 +1,68 @@
+"""`python -m services.persister`: the one writer of PostgreSQL."""
+
+import asyncio
+
+from libs.common import topology
+from libs.common.broker import Broker
+from libs.common.cache import Cache
+from libs.common.config import load
+from libs.common.lifecycle import Life, run, serve_while_connected
+from libs.common.membership import Membership
+from libs.common.ownership import Partitions
+from services.persister.flusher import Flusher
+from services.persister.settings import PersisterSettings
+from services.persister.store import Store
+
+ROLE = "persister"
+
+
+async def persist(settings: PersisterSettings, life: Life) -> None:
+    """Stores what the write queues bring until told to stop; then finishes what it holds."""
+    store = Store(settings.database_url)
+    cache = Cache(settings.redis_url)
+
+    async def serve(broker: Broker) -> None:
+        outgoing = await broker.channel()
+        await outgoing.declare(topology.dead())
+        flusher = Flusher(outgoing, store, settings.flush_ms, settings.flush_items)
+        membership = Membership(cache, ROLE, settings.instance)
+        partitions = Partitions(
+            broker,
+            membership,
+            partitions=settings.partitions,
+            prefetch=settings.prefetch,
+            work=flusher.work,
+        )
+        tasks = [
+            asyncio.create_task(flusher.run()),
+            asyncio.create_task(tell_health(life, store, membership)),
+        ]
+        try:
+            await partitions.run(life, outgoing.lost, *tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+
+    try:
+        await serve_while_connected(settings.amqp_url, f"{ROLE}-{settings.instance}", life, serve)
+    finally:
+        await store.close()
+        await cache.close()
+
+
+async def tell_health(life: Life, store: Store, membership: Membership) -> None:
+    """Unready while PostgreSQL is away; never dead for it, a restart would not bring it back."""
+    while True:
+        if not store.answering:
+            life.health.unready("PostgreSQL")
+        elif not membership.joined:
+            life.health.unready("Redis")
+        else:
+            life.health.ready()
+        await asyncio.sleep(0.2)
+
+
+if __name__ == "__main__":
+    settings = load(PersisterSettings)
+    run(ROLE, settings, lambda life: persist(settings, life))

@@ -1,0 +1,176 @@
+"""From the write queues into PostgreSQL: gather, store, bury, acknowledge, answer barriers."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+import structlog
+
+from libs.common import topology
+from libs.common.broker import BrokerLost, Channel, Incoming, Overloaded, Unroutable
+from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, REDELIVERED, STAGE
+from libs.common.protocol.codec import REPLIES, WRITES, Malformed
+from libs.common.protocol.replies import BarrierPassed
+from libs.common.protocol.writes import Barrier, Entry
+from services.persister import failures
+from services.persister.batch import Pending
+from services.persister.failures import Dead, ids_of
+from services.persister.store import Store
+
+URGENT_S: Final = 0.005
+"""Between two flushes that barriers ask for: after a FLUSHALL every conversation sends one."""
+IDLE_S: Final = 2.0
+"""With nothing to store we look this often whether PostgreSQL is there."""
+SOURCE: Final = "writes"
+
+log = structlog.get_logger()
+
+
+@dataclass(eq=False, slots=True)
+class Stream:
+    """One partition's queue, on the channel that gives and acknowledges its messages."""
+
+    partition: int
+    channel: Channel
+    taking: bool = True
+    held: int = 0
+    """AMQP messages that were taken and are not acknowledged."""
+    empty: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(slots=True)
+class Parcel:
+    """One AMQP message, unpacked."""
+
+    stream: Stream
+    delivery_tag: int
+    entries: list[Entry]
+    barriers: list[Barrier]
+    malformed: list[Malformed]
+
+
+class Flusher:
+    """Gathers the writes of all partitions of this replica into one batch after the other.
+
+    What arrived is acknowledged when it is committed in PostgreSQL or confirmed in `chat.dead`,
+    never earlier (promise 1). A batch is in flight while the next one gathers.
+    """
+
+    def __init__(self, outgoing: Channel, store: Store, flush_ms: int, flush_items: int) -> None:
+        """`outgoing` carries dead letters and the answers to barriers."""
+        self._outgoing = outgoing
+        self._store = store
+        self._pending: Pending[Parcel] = Pending(
+            flush_s=flush_ms / 1000, flush_size=flush_items, urgent_s=URGENT_S
+        )
+        self._changed = asyncio.Event()
+        self._now = asyncio.get_running_loop().time
+
+    async def work(self, partition: int, channel: Channel, leave: asyncio.Event) -> None:
+        """One partition's work, see `ownership.Work`."""
+        queue = topology.writes(partition)
+        stream = Stream(partition, channel)
+        await channel.declare(queue)
+        await channel.consume(queue.name, partial(self._receive, stream))
+        try:
+            await leave.wait()
+            await self._finish(stream)
+        finally:
+            # Whoever gets these messages next stores them; storing them here too does no harm.
+            stream.taking = False
+            self._pending.drop(lambda parcel: parcel.stream is stream)
+
+    async def run(self) -> None:
+        """Flushes until cancelled. Raises BrokerLost."""
+        while True:
+            if await self._is_due():
+                await self._flush(self._pending.take(self._now()))
+            else:
+                await self._store.ping()
+
+    def _receive(self, stream: Stream, incoming: Incoming) -> None:
+        if not stream.taking:
+            return
+        if incoming.redelivered:
+            REDELIVERED.inc()
+        writes, malformed = WRITES.decode(incoming.body)
+        entries = [write for write in writes if not isinstance(write, Barrier)]
+        barriers = [write for write in writes if isinstance(write, Barrier)]
+        parcel = Parcel(stream, incoming.delivery_tag, entries, barriers, malformed)
+        stream.held += 1
+        stream.empty.clear()
+        due = self._pending.due()
+        self._pending.add(parcel, len(writes), self._now(), urgent=bool(barriers))
+        if self._pending.due() != due:
+            self._changed.set()
+
+    async def _finish(self, stream: Stream) -> None:
+        stream.taking = False
+        self._pending.hurry()
+        self._changed.set()
+        if stream.held:
+            await stream.empty.wait()
+
+    async def _is_due(self) -> bool:
+        """Waits for the next flush; False when there was nothing to flush for a while."""
+        while True:
+            due = self._pending.due()
+            wait = IDLE_S if due is None else due - self._now()
+            if wait <= 0:
+                return True
+            self._changed.clear()
+            try:
+                await asyncio.wait_for(self._changed.wait(), wait)
+            except TimeoutError:
+                return due is not None
+
+    async def _flush(self, parcels: Sequence[Parcel]) -> None:
+        entries = [entry for parcel in parcels for entry in parcel.entries]
+        BATCH_SIZE.labels("store").observe(len(entries))
+        with STAGE.labels("store").time():
+            dead = await failures.store(entries, self._store.write)
+        await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
+        await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
+        await self._acknowledge(parcels)
+
+    async def _answer(self, barriers: Iterable[Barrier]) -> None:
+        passed: dict[str, list[BarrierPassed]] = defaultdict(list)
+        for barrier in barriers:
+            passed[barrier.queue].append(BarrierPassed(barrier.correlation_id))
+        for queue, replies in passed.items():
+            try:
+                await self._outgoing.publish(queue, REPLIES.encode(replies), lasting=False)
+            except (Unroutable, Overloaded) as error:
+                log.info("nobody takes the answer to a barrier", queue=queue, reason=repr(error))
+
+    async def _bury(self, dead: list[Dead], malformed: list[Malformed]) -> None:
+        for entry, reason in dead:
+            log.error("write buried", reason=reason, **ids_of(entry))
+            await self._bury_one(WRITES.encode([entry]), reason)
+        for bad in malformed:
+            log.error("malformed write buried", reason=bad.reason, size=len(bad.body))
+            await self._bury_one(bad.body, f"MALFORMED: {bad.reason}")
+
+    async def _bury_one(self, body: bytes, reason: str) -> None:
+        try:
+            await self._outgoing.bury(body, source=SOURCE, reason=reason)
+        except (Unroutable, Overloaded) as error:
+            # Not acknowledged, so nothing is lost: all of it comes again on the next connection.
+            raise BrokerLost(f"{topology.DEAD} refuses: {error!r}") from error
+        DEAD_LETTERS.labels(SOURCE).inc()
+
+    async def _acknowledge(self, parcels: Iterable[Parcel]) -> None:
+        newest = {parcel.stream: parcel.delivery_tag for parcel in parcels}
+        for stream, delivery_tag in newest.items():
+            try:
+                await stream.channel.acknowledge(delivery_tag, multiple=True)
+            except BrokerLost as error:
+                # Its writes are stored and will come again, to whoever owns the partition next.
+                log.info("not acknowledged", partition=stream.partition, reason=str(error))
+        for parcel in parcels:
+            parcel.stream.held -= 1
+            if not parcel.stream.held:
+                parcel.stream.empty.set()

@@ -1,0 +1,48 @@
+"""Who is calling: the bearer token of each call (RFC 6750)."""
+
+import time
+from typing import Any
+
+import falcon
+
+from libs.common.tokens import Caller, InvalidToken, verify
+from services.rest_api.problems import Problem
+
+
+class Authentication:
+    """Falcon middleware: `caller_of` a request holds in every resource.
+
+    It runs once an address has matched, so what isn't there is 404 for everybody.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def process_resource(
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        resource: object,
+        parameters: dict[str, Any],
+    ) -> None:
+        """Raises Problem: UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED."""
+        request.context.caller = self._caller(request.get_header("Authorization"))
+
+    def _caller(self, header: str | None) -> Caller:
+        scheme, _, token = (header or "").strip().partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            raise Problem(
+                "UNAUTHENTICATED",
+                "Send the header Authorization: Bearer and your token.",
+                headers={"WWW-Authenticate": "Bearer"},
+            )
+        try:
+            return verify(token.strip(), self._secret, time.time())
+        except InvalidToken as invalid:
+            challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+            raise Problem(invalid.error, headers=challenge) from None
+
+
+def caller_of(request: falcon.Request) -> Caller:
+    caller: Caller = request.context.caller
+    return caller

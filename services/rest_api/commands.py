@@ -1,0 +1,136 @@
+"""The way to the router and the persister: one thread with an event loop that asks for all."""
+
+import asyncio
+import concurrent.futures
+from collections.abc import Callable, Collection, Coroutine
+from threading import Thread
+from typing import Any, Final, TypeVar
+from uuid import UUID
+
+import uvloop
+
+from libs.common import topology
+from libs.common.admin import Health
+from libs.common.asking import Asking
+from libs.common.broker import Broker, BrokerLost, Overloaded, Unroutable
+from libs.common.domain.partition import partition_of
+from libs.common.lifecycle import Life, serve_while_connected
+from libs.common.metrics import BARRIERS
+from libs.common.protocol.codec import EVENTS
+from libs.common.protocol.events import CreateConversation, ReplyTo
+from libs.common.protocol.replies import ConversationReady, Refused, Reply
+from services.rest_api.settings import RestSettings
+
+STOP_S: Final = 5.0
+
+T = TypeVar("T")
+
+
+class Unanswered(Exception):
+    """No answer in time or no broker. It may have been done or not; asking again is safe."""
+
+
+class Commands:
+    """Questions from any thread. Each raises Unanswered, at once while RabbitMQ is away."""
+
+    def __init__(self, settings: RestSettings, health: Health) -> None:
+        self._settings = settings
+        self._life = Life(health)
+        self._loop = uvloop.new_event_loop()
+        self._thread = Thread(target=self._run, name="commands", daemon=True)
+        self._asking: Asking | None = None
+
+    @property
+    def connected(self) -> bool:
+        return self._asking is not None
+
+    @property
+    def alive(self) -> bool:
+        """False when the thread has ended by an error of ours."""
+        return self._thread.is_alive()
+
+    def start(self) -> None:
+        """After the fork: threads don't survive it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Whoever still waits gets Unanswered."""
+        self._loop.call_soon_threadsafe(self._life.stopping.set)
+        if self._thread.is_alive():
+            self._thread.join(STOP_S)
+
+    def pass_barriers(self, partitions: Collection[int]) -> None:
+        """Returns when all that their write queues held at the call is in PostgreSQL."""
+        BARRIERS.inc(len(partitions))
+
+        async def ask(asking: Asking) -> None:
+            await asyncio.gather(*map(asking.ask_barrier, partitions))
+
+        self._wait_for(ask)
+
+    def create_conversation(
+        self, match_id: UUID, user1_id: UUID, user2_id: UUID, now_ms: int
+    ) -> ConversationReady | Refused:
+        """The match's conversation, made if it has none. Safe to repeat."""
+
+        def body(reply_to: ReplyTo) -> bytes:
+            return EVENTS.encode(
+                [CreateConversation(match_id, user1_id, user2_id, now_ms, reply_to)]
+            )
+
+        async def ask(asking: Asking) -> Reply:
+            partition = partition_of(match_id, self._settings.partitions)
+            return await asking.ask(topology.events(partition).name, body)
+
+        reply = self._wait_for(ask)
+        if isinstance(reply, ConversationReady | Refused):
+            return reply
+        raise TypeError(f"a command was answered with {type(reply).__name__}")
+
+    def _wait_for(self, ask: Callable[[Asking], Coroutine[Any, Any, T]]) -> T:
+        asking = self._asking
+        if asking is None:
+            raise Unanswered("RabbitMQ is away")
+        answer = asyncio.run_coroutine_threadsafe(ask(asking), self._loop)
+        try:
+            # The deadline is Asking's; one second more only in case the loop itself is stuck.
+            return answer.result(self._settings.rest_deadline_s + 1)
+        except (
+            BrokerLost,
+            Unroutable,
+            Overloaded,
+            TimeoutError,
+            concurrent.futures.CancelledError,
+        ) as error:
+            answer.cancel()
+            raise Unanswered(type(error).__name__) from error
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(
+                serve_while_connected(
+                    self._settings.amqp_url,
+                    f"rest_api {self._settings.instance}",
+                    self._life,
+                    self._serve,
+                )
+            )
+
+    async def _serve(self, broker: Broker) -> None:
+        await self._declare(broker)
+        name = f"rest_api.{self._settings.instance}"
+        asking = await Asking.open(broker, name, self._settings.rest_deadline_s)
+        self._asking = asking
+        try:
+            await self._life.until_stopped_or_lost(broker.lost, asking.lost)
+        finally:
+            self._asking = None
+
+    async def _declare(self, broker: Broker) -> None:
+        """The queues asked, so that any role may be the first to start."""
+        channel = await broker.channel()
+        await channel.declare(topology.dead())
+        for partition in range(self._settings.partitions):
+            await channel.declare(topology.events(partition))
+            await channel.declare(topology.writes(partition))
+        await channel.close()

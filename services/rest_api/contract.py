@@ -1,0 +1,79 @@
+"""What the REST API answers and takes: one type a JSON object (DESIGN.md, section 5).
+
+Fields are camelCase on the wire. Times are RFC 3339 UTC strings with milliseconds.
+"""
+
+from typing import Generic, Literal, TypeVar
+from uuid import UUID
+
+from msgspec import UNSET, Struct, UnsetType
+
+Item = TypeVar("Item")
+
+
+class Message(Struct, frozen=True, rename="camel"):
+    message_id: UUID
+    conversation_id: UUID
+    sender_id: UUID
+    content: str | None
+    """Null once deleted: the tombstone stays."""
+    status: Literal["SENT", "DELIVERED", "READ"]
+    timestamp: str
+    delivered_at: str | None
+    read_at: str | None
+    deleted_at: str | None
+    seq: int
+    changed_seq: int
+    """The entry that changed it last; `seq` while none has."""
+    client_message_id: UUID | UnsetType | None = UNSET
+    """Only in answers to its sender."""
+
+
+class Conversation(Struct, frozen=True, rename="camel"):
+    conversation_id: UUID
+    match_id: UUID
+    user_ids: tuple[UUID, UUID]
+    other_user_id: UUID
+    created_at: str
+    archived_at: str | None
+    last_message: Message | None
+    last_activity_at: str
+    unread_count: int
+    """The other user's messages that are neither READ nor deleted."""
+    head: int
+
+
+class ConversationBirth(Struct, frozen=True, rename="camel"):
+    """A conversation as its match service sees it: without what the two users write."""
+
+    conversation_id: UUID
+    match_id: UUID
+    user_ids: tuple[UUID, UUID]
+    created_at: str
+    archived_at: str | None
+    head: int
+
+
+class CreateConversation(Struct, frozen=True, rename="camel"):
+    """The body of POST /conversations."""
+
+    match_id: UUID
+    user1_id: UUID
+    user2_id: UUID
+
+
+class Page(Struct, Generic[Item], frozen=True, rename="camel"):
+    items: list[Item]
+    next_cursor: str | None
+    """Where the next page starts; null when there is none."""
+
+
+class ProblemDetails(Struct, frozen=True):
+    """RFC 9457. `title` is the status' own phrase, so `type` is about:blank (its section 4.2.1)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    """A constant of `libs.common.protocol.errors`, the same as in the WebSocket's ERROR."""

@@ -1,0 +1,54 @@
+"""Read-your-writes: may PostgreSQL lack what somebody was told already? Pure.
+
+The router raises a head in Redis before it lets the entry be known; the persister stores the
+entry up to a flush (100 ms) later. So a reader that asks Redis first and PostgreSQL second knows
+whether PostgreSQL is behind. Then a barrier through the partition's write queue, answered when
+all before it is stored, makes PostgreSQL the truth; whatever Redis still claims beyond that was
+told to nobody. Redis is a cache (promise 8): where it may have lost a head (its partition isn't
+*warm*), the reader takes the barrier instead.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+from uuid import UUID
+
+from libs.common.domain.partition import partition_of
+
+WARM_VALUE: Final = b"1"
+_MARKS: Final = (b"*", b"?")
+"""Fields of HEADS(user) that are no conversation: see `router.opening`."""
+
+
+def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
+    """Conversation → head in HEADS(user)."""
+    return {
+        UUID(field.decode()): int(head)
+        for field, head in fields.items()
+        if field not in _MARKS
+    }
+
+
+def is_behind(told: int | None, stored: int | None, *, warm: bool) -> bool:
+    """Whether a conversation's log may be longer than `stored`, PostgreSQL's head (None: no row).
+
+    `told` and `warm` are Redis' head and word on the partition, read in this order, and both
+    before `stored`: then nothing can be told, stored and lost in between unseen.
+    """
+    return not warm if told is None else told > (stored or 0)
+
+
+def partitions_behind(
+    told: Mapping[UUID, int], stored: Mapping[UUID, int], warm: Sequence[bool]
+) -> frozenset[int]:
+    """The partitions that need a barrier before a user's conversations are read.
+
+    `told` and `stored` are conversation → head; `warm` is by partition. One that isn't warm may
+    hold a conversation that Redis has forgotten.
+    """
+    cold = {partition for partition, is_warm in enumerate(warm) if not is_warm}
+    late = {
+        partition_of(conversation_id, len(warm))
+        for conversation_id, head in told.items()
+        if head > stored.get(conversation_id, 0)
+    }
+    return frozenset(cold | late)

@@ -1,0 +1,21 @@
+"""What the REST API reads from its environment."""
+
+from pydantic import Field
+
+from libs.common.config import JwtSecret, RoleSettings
+
+
+class RestSettings(RoleSettings):
+    listen_port: int = Field(8083, ge=1, le=65535)
+    database_url: str = Field(pattern="^postgres(ql)?://")
+    """Read only."""
+    jwt_secret: JwtSecret
+    rest_threads: int = Field(32, ge=1, le=512)
+    """Calls answered at once. Most threads wait: for a barrier, up to one flush of the persister
+    (100 ms)."""
+    rest_database_connections: int = Field(8, ge=1, le=128)
+    """None is held while a call waits for anything but PostgreSQL."""
+    rest_deadline_s: float = Field(5.0, gt=0, le=60)
+    """How long a command or barrier may take before the caller gets 503."""
+    rest_drain_s: int = Field(30, ge=1)
+    """How long calls that are under way at SIGTERM may take."""

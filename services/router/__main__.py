@@ -1,0 +1,62 @@
+"""The router: decides, and tells whoever must know. `python -m services.router`."""
+
+import asyncio
+from functools import partial
+
+import asyncpg
+
+from libs.common.asking import Asking
+from libs.common.broker import Broker
+from libs.common.cache import Cache
+from libs.common.config import load
+from libs.common.lifecycle import Life, run, serve_while_connected
+from libs.common.membership import Membership
+from libs.common.ownership import Partitions
+from services.router.gateways import Gateways
+from services.router.matches import forward_matches
+from services.router.settings import RouterSettings
+from services.router.store import Store
+from services.router.worker import Surroundings, Worker
+
+BARRIER_S = 30.0
+"""How long to wait for a barrier before asking for another: PostgreSQL may be away."""
+
+
+async def main(settings: RouterSettings, life: Life) -> None:
+    cache = Cache(settings.redis_url)
+    async with asyncpg.create_pool(settings.database_url, min_size=0, max_size=4) as pool:
+
+        async def serve(broker: Broker) -> None:
+            asking = await Asking.open(broker, settings.instance, deadline_s=BARRIER_S)
+            around = Surroundings(settings, cache, Store(pool), asking, Gateways())
+            partitions = Partitions(
+                broker,
+                Membership(cache, "router", settings.instance),
+                partitions=settings.partitions,
+                prefetch=settings.router_prefetch,
+                work=partial(Worker.work, around),
+            )
+            beside = (
+                asyncio.create_task(forward_matches(broker, settings.partitions)),
+                asyncio.create_task(_end_together(asking, broker)),
+            )
+            life.health.ready()
+            try:
+                await partitions.run(life)
+            finally:
+                for task in beside:
+                    task.cancel()
+
+        await serve_while_connected(settings.amqp_url, settings.instance, life, serve)
+    await cache.close()
+
+
+async def _end_together(asking: Asking, broker: Broker) -> None:
+    """No worker can go on without barriers: begin anew on a new connection."""
+    await asyncio.shield(asking.lost)
+    await broker.close()
+
+
+if __name__ == "__main__":
+    settings = load(RouterSettings)
+    run("router", settings, partial(main, settings))

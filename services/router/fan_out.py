@@ -1,0 +1,43 @@
+"""Who gets what: decisions and the sessions that listen → deliveries by gateway. Pure."""
+
+from collections.abc import Iterable, Mapping
+from uuid import UUID
+
+from libs.common.protocol.deliveries import Answer, Delivery, ToUser
+from libs.common.protocol.frames import encode_frame
+from services.router.rules import Announcement, Answered
+
+Listeners = Mapping[UUID, Mapping[UUID, str]]
+"""User → session → gateway."""
+
+
+def fan_out(
+    answers: Iterable[Answered], announcements: Iterable[Announcement], listeners: Listeners
+) -> dict[str, list[Delivery]]:
+    """Deliveries by gateway, in the order of the decisions. A frame nobody gets isn't encoded."""
+    by_gateway: dict[str, list[Delivery]] = {}
+    for answer in answers:
+        delivery = Answer(answer.session_id, answer.try_id, encode_frame(answer.frame))
+        by_gateway.setdefault(answer.gateway_id, []).append(delivery)
+    for entry in announcements:
+        gateways = {
+            gateway_id
+            for session_id, gateway_id in listeners[entry.user_id].items()
+            if session_id != entry.except_session_id
+        }
+        if gateways:
+            to_user = _to_user(entry)
+            for gateway_id in gateways:
+                by_gateway.setdefault(gateway_id, []).append(to_user)
+    return by_gateway
+
+
+def _to_user(entry: Announcement) -> ToUser:
+    return ToUser(
+        user_id=entry.user_id,
+        conversation_id=entry.conversation_id,
+        seq=entry.seq,
+        frame=encode_frame(entry.frame),
+        message_id=entry.message_id,
+        except_session_id=entry.except_session_id,
+    )

@@ -1,0 +1,52 @@
+"""Sends deliveries to the gateways' own queues."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import structlog
+
+from libs.common.broker import Channel, Overloaded, Unroutable
+from libs.common.metrics import UNROUTABLE
+from libs.common.protocol.codec import DELIVERIES
+from libs.common.protocol.deliveries import Delivery
+from libs.common.topology import deliveries
+
+GONE_MOST = 10_000
+
+log = structlog.get_logger()
+
+
+class Gateways:
+    """Remembers which gateways are gone: their ids never come back, their sessions in Redis
+    may outlive them for a while."""
+
+    def __init__(self) -> None:
+        self._gone: dict[str, None] = {}
+
+    async def deliver(self, channel: Channel, batches: Mapping[str, Sequence[Delivery]]) -> None:
+        """Returns when each gateway's queue has its batch or is gone. Raises BrokerLost.
+
+        What a gone or overloaded gateway misses its clients find by their logs' numbers.
+        """
+        await asyncio.gather(
+            *(
+                self._deliver(channel, gateway_id, batch)
+                for gateway_id, batch in batches.items()
+                if gateway_id not in self._gone
+            )
+        )
+
+    async def _deliver(self, channel: Channel, gateway_id: str, batch: Sequence[Delivery]) -> None:
+        try:
+            await channel.publish(
+                deliveries(gateway_id).name, DELIVERIES.encode(batch), lasting=False
+            )
+        except Unroutable:
+            UNROUTABLE.inc(len(batch))
+            self._gone[gateway_id] = None
+            if len(self._gone) > GONE_MOST:
+                del self._gone[next(iter(self._gone))]
+            log.info("gateway gone", gateway_id=gateway_id)
+        except Overloaded:
+            UNROUTABLE.inc(len(batch))
+            log.warning("gateway overloaded", gateway_id=gateway_id, dropped=len(batch))

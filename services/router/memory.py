@@ -1,0 +1,114 @@
+"""The conversations of one partition that a router has at hand, and how it gets them."""
+
+from collections import OrderedDict
+from collections.abc import Iterable, Sequence
+from uuid import UUID
+
+from libs.common.asking import Asking
+from libs.common.protocol.events import CreateConversation, Delivered, Event, Send
+from services.router.conversation import Conversation
+from services.router.store import Store
+
+
+class Memory:
+    """A bounded memory of what PostgreSQL says, kept true by the partition's only writer.
+
+    When the partition was taken over a barrier has made PostgreSQL complete. From then on all
+    that changes passes here, so what is in memory needs no second look, and what isn't was
+    last changed before the takeover or has been forgotten since: then another barrier first.
+    """
+
+    def __init__(self, store: Store, asking: Asking, partition: int, capacity: int) -> None:
+        self._store = store
+        self._asking = asking
+        self._partition = partition
+        self._capacity = capacity
+        self._conversations: OrderedDict[UUID, Conversation] = OrderedDict()
+        self._by_match: dict[UUID, Conversation] = {}
+        self._behind = True
+        """Whether PostgreSQL may lack something that isn't in memory either."""
+
+    def conversation(self, conversation_id: UUID) -> Conversation | None:
+        """None: there is none, once `bring` has looked."""
+        return self._conversations.get(conversation_id)
+
+    def of_match(self, match_id: UUID) -> Conversation | None:
+        return self._by_match.get(match_id)
+
+    def keep(self, conversation: Conversation) -> None:
+        self._conversations[conversation.conversation_id] = conversation
+        self._by_match[conversation.match_id] = conversation
+
+    async def bring(self, events: Sequence[Event]) -> None:
+        """Loads whatever these events need. Raises StoreError and what a barrier raises."""
+        await self._bring_conversations(events)
+        await self._bring_older_messages(events)
+
+    def trim(self, changed: Iterable[Conversation]) -> None:
+        """Forgets what was used least lately. Between batches only."""
+        for conversation in changed:
+            conversation.forget_oldest()
+        while len(self._conversations) > self._capacity:
+            _, forgotten = self._conversations.popitem(last=False)
+            del self._by_match[forgotten.match_id]
+            self._behind = True
+
+    async def _bring_conversations(self, events: Sequence[Event]) -> None:
+        wanted: set[UUID] = set()
+        matches: set[UUID] = set()
+        for event in events:
+            if isinstance(event, CreateConversation):
+                if event.match_id not in self._by_match:
+                    matches.add(event.match_id)
+            elif event.conversation_id in self._conversations:
+                self._conversations.move_to_end(event.conversation_id)
+            else:
+                wanted.add(event.conversation_id)
+        if not (wanted or matches):
+            return
+        if self._behind:
+            await self._asking.ask_barrier(self._partition)
+            self._behind = False
+        found: dict[UUID, Conversation] = {}
+        if wanted:
+            found |= await self._store.conversations(list(wanted))
+        if matches:
+            found |= await self._store.of_matches(list(matches))
+        for conversation_id, conversation in found.items():
+            if conversation_id not in self._conversations:
+                self.keep(conversation)
+
+    async def _bring_older_messages(self, events: Sequence[Event]) -> None:
+        message_ids: set[UUID] = set()
+        client_ids: set[tuple[UUID, UUID]] = set()
+        for event in events:
+            if isinstance(event, CreateConversation):
+                continue
+            conversation = self._conversations.get(event.conversation_id)
+            if conversation is None:
+                continue
+            if isinstance(event, Delivered):
+                message_ids |= {i for i in event.message_ids if not conversation.message(i)}
+            elif _perhaps_older(event, conversation):
+                if event.client_message_id is None:
+                    message_ids.add(event.try_id)
+                else:
+                    client_ids.add((event.sender_id, event.client_message_id))
+        if not (message_ids or client_ids):
+            return
+        # They may have been decided here, forgotten, and not yet be stored.
+        await self._asking.ask_barrier(self._partition)
+        found = []
+        if message_ids:
+            found += await self._store.messages(list(message_ids))
+        if client_ids:
+            found += await self._store.messages_by_client_id(list(client_ids))
+        for conversation_id, message in found:
+            conversation = self._conversations.get(conversation_id)
+            if conversation is not None and not conversation.message(message.message_id):
+                conversation.remember(message)
+
+
+def _perhaps_older(event: Send, conversation: Conversation) -> bool:
+    identity = event.client_message_id or event.try_id
+    return conversation.perhaps_older(event.sender_id, identity)

@@ -1,0 +1,16 @@
+"""What the router reads from its environment."""
+
+from pydantic import Field
+
+from libs.common.config import RoleSettings
+
+
+class RouterSettings(RoleSettings):
+    database_url: str = Field(pattern="^postgres(ql)?://")
+    """Read only, on a cache miss."""
+    router_prefetch: int = Field(64, ge=1)
+    """AMQP messages of one partition that wait here: the most one batch can merge."""
+    router_pacing_ms: float = Field(2.0, ge=0)
+    """The least time from the start of one batch of a partition to the next one's."""
+    router_conversations: int = Field(5_000, ge=100)
+    """Conversations that one partition keeps in memory, about 20 KiB each when long."""

@@ -1,0 +1,216 @@
+"""One partition's events, in order, from its queue to everyone who must know.
+
+A batch's way: `_decoded` → `Memory.bring` → `decide` → `_keep` (claimed in Redis, confirmed in
+the persister's queue) → `_tell` (readers, gateways, askers) → acknowledged. Whatever goes wrong
+for good on that way ends the worker; its channel is closed and the next owner begins again with
+the first event that was not acknowledged.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final, TypeVar
+from uuid import UUID
+
+import stamina
+import structlog
+from uuid_utils.compat import uuid7
+
+from libs.common.asking import Asking
+from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
+from libs.common.cache import Cache, CacheError
+from libs.common.domain.partition import id_in_partition
+from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERED, STAGE
+from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
+from libs.common.protocol.events import CreateConversation, Event, Send
+from libs.common.topology import dead, events, signals, writes
+from services.router import rules, sequence
+from services.router.fan_out import fan_out
+from services.router.gateways import Gateways
+from services.router.memory import Memory
+from services.router.opening import Opening
+from services.router.rules import Decisions
+from services.router.settings import RouterSettings
+from services.router.store import Store, StoreError
+from services.router.warmth import keep_warm
+
+PASSING: Final = (*StoreError, CacheError, Overloaded, TimeoutError)
+"""Troubles that pass: the step is repeated, with pauses up to 2 s, until the worker is ended.
+Every step may be done twice."""
+
+T = TypeVar("T")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What all partitions of a router share."""
+
+    settings: RouterSettings
+    cache: Cache
+    store: Store
+    asking: Asking
+    gateways: Gateways
+
+
+class Worker:
+    """Works on one partition over one channel. See `ownership.Work` for the contract."""
+
+    def __init__(self, around: Surroundings, partition: int, channel: Channel) -> None:
+        self._around = around
+        self._partition = partition
+        self._channel = channel
+        self._source = events(partition).name
+        self._inbox: list[Incoming] = []
+        self._arrived = asyncio.Event()
+        self._epoch: int | None = None
+        self._memory = Memory(
+            around.store, around.asking, partition, around.settings.router_conversations
+        )
+        self._new_conversation_id: Callable[[], UUID] = partial(
+            id_in_partition, uuid7, partition, around.settings.partitions
+        )
+
+    @classmethod
+    async def work(
+        cls, around: Surroundings, partition: int, channel: Channel, leave: asyncio.Event
+    ) -> None:
+        """Until `leave` is set; what is in hand is finished then."""
+        for queue in (dead(), events(partition), signals(partition), writes(partition)):
+            await channel.declare(queue)
+        worker = cls(around, partition, channel)
+        opening = Opening(around.cache, around.store, around.asking, around.gateways, channel)
+        await channel.consume(events(partition).name, worker._receive)
+        tasks = (
+            asyncio.create_task(worker._run(leave)),
+            asyncio.create_task(keep_warm(around.cache, around.asking, partition)),
+            asyncio.create_task(opening.run(partition, around.settings.partitions)),
+        )
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                task.result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _receive(self, message: Incoming) -> None:
+        self._inbox.append(message)
+        self._arrived.set()
+
+    async def _run(self, leave: asyncio.Event) -> None:
+        loop = asyncio.get_running_loop()
+        leaving = asyncio.create_task(leave.wait())
+        pacing_s = self._around.settings.router_pacing_ms / 1000
+        try:
+            while not leave.is_set():
+                arrival = asyncio.create_task(self._arrived.wait())
+                await asyncio.wait((arrival, leaving), return_when=asyncio.FIRST_COMPLETED)
+                arrival.cancel()
+                if leave.is_set():
+                    break
+                started = loop.time()
+                await self._process(self._take())
+                took = loop.time() - started
+                STAGE.labels("router_batch").observe(took)
+                if took < pacing_s:
+                    await asyncio.sleep(pacing_s - took)
+        finally:
+            leaving.cancel()
+
+    def _take(self) -> list[Incoming]:
+        batch, self._inbox = self._inbox, []
+        self._arrived.clear()
+        return batch
+
+    async def _process(self, batch: list[Incoming]) -> None:
+        if self._epoch is None:
+            self._epoch = await self._insist(lambda: sequence.epoch(self._around.cache))
+            log.info("partition active", partition=self._partition, epoch=self._epoch)
+        happened = await self._decoded(batch)
+        BATCH_SIZE.labels("router").observe(len(happened))
+        await self._insist(lambda: self._memory.bring(happened))
+        decided, poisonous = decide(happened, self._memory, self._new_conversation_id)
+        DUPLICATES.inc(decided.duplicates)
+        await self._keep(decided, self._epoch)
+        await self._tell(decided)
+        await self._bury(poisonous)
+        await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
+        self._memory.trim(decided.changed.values())
+
+    async def _decoded(self, batch: list[Incoming]) -> list[Event]:
+        happened: list[Event] = []
+        for message in batch:
+            if message.redelivered:
+                REDELIVERED.inc()
+            items, malformed = EVENTS.decode(message.body)
+            happened += items
+            await self._bury(malformed)
+        return happened
+
+    async def _keep(self, decided: Decisions, epoch: int) -> None:
+        """Afterwards nothing that was decided can be lost (promise 1)."""
+        if not decided.writes:
+            return
+        changed = decided.changed.values()
+        await self._insist(lambda: sequence.claim(self._around.cache, epoch, changed))
+        body = WRITES.encode(decided.writes)
+        queue = writes(self._partition).name
+        await self._insist(lambda: self._channel.publish(queue, body, lasting=True))
+
+    async def _tell(self, decided: Decisions) -> None:
+        """Only now does anyone learn of it (promise 2)."""
+        changed = decided.changed.values()
+        users = {entry.user_id for entry in decided.announcements}
+        listeners = await self._insist(
+            lambda: sequence.publish_heads(self._around.cache, changed, users)
+        )
+        batches = fan_out(decided.answers, decided.announcements, listeners)
+        await self._around.gateways.deliver(self._channel, batches)
+        for queue, reply in decided.replies:
+            try:
+                await self._channel.publish(queue, REPLIES.encode([reply]), lasting=False)
+            except (Unroutable, Overloaded):
+                log.info("asker gone", queue=queue)
+
+    async def _bury(self, parts: Sequence[Malformed]) -> None:
+        for part in parts:
+            DEAD_LETTERS.labels("events").inc()
+            log.error("event buried", partition=self._partition, reason=part.reason)
+            body, reason = part.body, part.reason
+            await self._insist(
+                lambda: self._channel.bury(body, source=self._source, reason=reason)
+            )
+
+    async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        async for attempt in stamina.retry_context(
+            on=PASSING, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+        ):
+            with attempt:
+                return await step()
+        raise AssertionError("retry_context without a bound ends by success or cancellation")
+
+
+def decide(
+    happened: Sequence[Event], memory: Memory, new_conversation_id: Callable[[], UUID]
+) -> tuple[Decisions, list[Malformed]]:
+    """Applies the rules in order. An event that breaks one is set aside, alone (promise 9)."""
+    decided = Decisions()
+    poisonous: list[Malformed] = []
+    for event in happened:
+        try:
+            if isinstance(event, Send):
+                rules.send(event, memory.conversation(event.conversation_id), decided)
+            elif isinstance(event, CreateConversation):
+                known = memory.of_match(event.match_id)
+                conversation = rules.create(event, known, new_conversation_id, decided)
+                if conversation is not None and known is None:
+                    memory.keep(conversation)
+            else:
+                rules.delivered(event, memory.conversation(event.conversation_id), decided)
+        except Exception as error:
+            log.exception("event breaks a rule", event_type=type(event).__name__)
+            poisonous.append(Malformed(EVENTS.encode([event]), repr(error)))
+    return decided, poisonous

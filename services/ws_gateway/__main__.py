@@ -1,0 +1,33 @@
+"""Holds the clients' WebSocket connections (DESIGN.md, sections 1 and 4)."""
+
+from functools import partial
+
+from libs.common.cache import Cache
+from libs.common.config import load
+from libs.common.lifecycle import Life, run, serve_while_connected
+from services.ws_gateway.gateway import Gateway
+from services.ws_gateway.settings import GatewaySettings
+
+
+async def live(settings: GatewaySettings, life: Life) -> None:
+    """Listens at once; serves whenever there is a broker; ends by telling every client."""
+    cache = Cache(settings.redis_url)
+    gateway = Gateway(settings, cache, life)
+    await gateway.listen()
+    try:
+        await serve_while_connected(
+            settings.amqp_url, f"ws_gateway-{settings.instance}", life, gateway.serve
+        )
+    finally:
+        gateway.close()
+        await cache.close()
+
+
+def main() -> None:
+    """The process."""
+    settings = load(GatewaySettings)
+    run("ws_gateway", settings, partial(live, settings))
+
+
+if __name__ == "__main__":
+    main()

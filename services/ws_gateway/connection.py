@@ -1,0 +1,284 @@
+"""One client's TCP connection: bytes ↔ frames by `websockets`' Sans-I/O protocol.
+
+The shell around the pure session: it has no task and no timer of its own. `sweep` watches
+its clocks; what is written in one turn of the loop leaves in one system call.
+"""
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Final, assert_never, cast
+
+import structlog
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.http11 import Request
+from websockets.protocol import OPEN
+
+from libs.common.metrics import CLOSES, FRAMES, REFUSED
+from libs.common.protocol.closes import Close
+from libs.common.protocol.frames import Connect, SendMessage
+from libs.common.protocol.frames import Ping as PingFrame
+from services.ws_gateway.effects import Effect, Effects, End, Enter, Ping, Publish, Refuse, Write
+from services.ws_gateway.incoming import BadFrame, read_frame
+from services.ws_gateway.session import Phase, Session
+from services.ws_gateway.upgrade import ChatProtocol, upgrade
+from services.ws_gateway.wire import ping_frame
+
+if TYPE_CHECKING:
+    from services.ws_gateway.gateway import Gateway
+    from services.ws_gateway.incarnation import Incarnation
+
+MAX_MESSAGE_BYTES: Final = 64 << 10
+
+_FRAMES: Final = {
+    frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
+    for frame_type in (Connect, SendMessage, PingFrame)
+} | {BadFrame: FRAMES.labels("bad")}
+
+log = structlog.get_logger()
+
+
+class Connection(asyncio.Protocol):
+    """From accept to connection_lost. Belongs to one incarnation from its handshake on."""
+
+    __slots__ = (
+        "_fragments",
+        "_gateway",
+        "_home",
+        "_outgoing",
+        "_protocol",
+        "_session",
+        "_transport",
+        "asked_at",
+        "ended",
+        "heard_at",
+        "pinged_at",
+        "since",
+    )
+
+    def __init__(self, gateway: "Gateway") -> None:
+        self._gateway = gateway
+        self._protocol = ChatProtocol(max_size=MAX_MESSAGE_BYTES)
+        self._transport: asyncio.Transport | None = None
+        self._home: Incarnation | None = None
+        self._session: Session | None = None
+        self.ended = False
+        """Closing or closed: nothing more is processed or written."""
+        self._outgoing: list[bytes] | None = None
+        """This turn's writes; b"" ends the stream."""
+        self._fragments: bytearray | None = None
+        self.since = self.heard_at = self.pinged_at = gateway.loop.time()
+        """When the present phase began; when the client was last heard; the last ping."""
+        self.asked_at: float | None = None
+        """When the last Open signal was published."""
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the handshake is done."""
+        return self._session is not None
+
+    @property
+    def session(self) -> Session:
+        """Once the handshake is done."""
+        if self._session is None:
+            raise RuntimeError("before the handshake")
+        return self._session
+
+    @property
+    def home(self) -> "Incarnation":
+        """Once the handshake is done."""
+        if self._home is None:
+            raise RuntimeError("before the handshake")
+        return self._home
+
+    def ids(self) -> dict[str, str]:
+        """For log lines."""
+        session = self._session
+        if session is None or session.phase is Phase.AWAITING_TOKEN:
+            return {}
+        return {"session_id": str(session.session_id), "user_id": str(session.user_id)}
+
+    @property
+    def close_code(self) -> int:
+        """Of a session that has ended; 1006 when the connection broke."""
+        close = self._protocol.close_rcvd or self._protocol.close_sent
+        return CloseCode.ABNORMAL_CLOSURE if close is None else close.code
+
+    # --- asyncio.Protocol ----------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.set_write_buffer_limits(high=self._gateway.settings.max_buffered_bytes)
+        self._gateway.connections.add(self)
+        if self._gateway.congested:
+            # uvloop starts to read after this method: only then can it be paused.
+            self._gateway.loop.call_soon(self.pause_reading)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = self._gateway.loop.time()
+        self._protocol.receive_data(data)
+        self._queue_output()
+        try:
+            for event in self._protocol.events_received():
+                if self.ended:
+                    break
+                if isinstance(event, Frame):
+                    self._on_frame(event)
+                elif isinstance(event, Request):
+                    self._on_request(event)
+        except Exception:  # One bad thing stays one (promise 9).
+            log.exception("frame failed", **self.ids())
+            self.end(Close.ON_US, "INTERNAL")
+        if self._session is not None and self._protocol.state is not OPEN:
+            self._finish()
+
+    def eof_received(self) -> None:
+        self._protocol.receive_eof()
+        self._queue_output()
+        self.flush()
+
+    def connection_lost(self, _: Exception | None) -> None:
+        self._transport = None
+        self._finish()
+        self._gateway.gone(self)
+
+    def pause_writing(self) -> None:
+        """The client reads too slowly: more than `max_buffered_bytes` wait for it."""
+        self.end(Close.TOO_SLOW, "reads too slowly")
+
+    def resume_writing(self) -> None:
+        """Too late: the close is on its way."""
+
+    # --- what comes in -------------------------------------------------------------------
+
+    def _on_request(self, request: Request) -> None:
+        home = self._gateway.incarnation
+        answer = upgrade(self._protocol, request, None if home is None else home.terms, time.time())
+        self.since = self._gateway.loop.time()
+        self._protocol.send_response(answer.response)
+        self._queue_output()
+        if answer.session is None:
+            self.ended = True
+            return
+        self._home, self._session = home, answer.session
+        if answer.caller is not None:
+            self.perform(answer.session.admit(answer.caller))
+
+    def _on_frame(self, frame: Frame) -> None:
+        if frame.opcode is Opcode.TEXT and frame.fin:
+            self._on_text(frame.data)
+        elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
+            self._on_fragment(frame)
+        elif frame.opcode is Opcode.PONG:
+            self.perform(self.session.pong(bytes(frame.data), time.time()))
+        elif frame.opcode is Opcode.BINARY:
+            self.perform(self.session.receive_binary())
+
+    def _on_fragment(self, frame: Frame) -> None:
+        if self._fragments is None:
+            self._fragments = bytearray()
+        self._fragments += frame.data
+        if frame.fin:
+            data, self._fragments = self._fragments, None
+            self._on_text(data)
+
+    def _on_text(self, data: bytes | bytearray | memoryview) -> None:
+        try:
+            text = str(data, "utf-8")
+        except UnicodeDecodeError:
+            # Sans-I/O leaves it to us (RFC 6455, section 8.1).
+            self._protocol.fail(CloseCode.INVALID_DATA, "text is not UTF-8")
+            self._queue_output()
+            self._finish()
+            return
+        frame = read_frame(text)
+        _FRAMES[type(frame)].inc()
+        self.perform(self.session.receive(frame, time.time()))
+
+    # --- what goes out -------------------------------------------------------------------
+
+    def perform(self, effects: Effects) -> None:
+        for effect in effects:
+            self._perform(effect)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Write(frame):
+                self.write(frame)
+            case Publish(event):
+                self.home.publishing.event(event)
+            case Ping(payload):
+                self.pinged_at = self._gateway.loop.time()
+                self.write(ping_frame(payload))
+            case Refuse(error, frame):
+                REFUSED.labels(error).inc()
+                self.write(frame)
+            case Enter():
+                self.since = self._gateway.loop.time()
+                self.home.enter(self)
+            case End(code, reason):
+                self.end(code, reason)
+            case _:
+                assert_never(effect)
+
+    def write(self, frame: bytes) -> None:
+        """A whole frame; dropped before the handshake and once the connection is closing."""
+        if not self.ended and self._protocol.state is OPEN:
+            self._queue(frame)
+
+    def end(self, code: Close, reason: str) -> None:
+        """Closes the WebSocket; the sweep cuts the connection if the client doesn't answer."""
+        if self.ended:
+            return
+        if self._protocol.state is OPEN:
+            self._protocol.send_close(code, reason)
+            self._queue_output()
+        else:
+            self.abort()
+        self._finish()
+
+    def abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()
+
+    def flush(self) -> None:
+        """Writes what has been queued in this turn of the loop."""
+        outgoing, self._outgoing = self._outgoing, None
+        if outgoing is None or self._transport is None or self._transport.is_closing():
+            return
+        self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
+        if outgoing[-1] == b"":
+            self._transport.write_eof()
+
+    def _queue_output(self) -> None:
+        for data in self._protocol.data_to_send():
+            self._queue(data)
+
+    def _queue(self, data: bytes) -> None:
+        if self._outgoing is None:
+            self._outgoing = [data]
+            self._gateway.flush_soon(self)
+        else:
+            self._outgoing.append(data)
+
+    def _finish(self) -> None:
+        """The session is over, whatever the connection still has to do."""
+        if self.ended:
+            return
+        self.ended = True
+        self.since = self._gateway.loop.time()
+        if self._protocol.close_sent is not None and self._protocol.close_rcvd is None:
+            CLOSES.labels(self._protocol.close_sent.code).inc()
+        if self._home is not None:
+            self._home.leave(self)
+
+    # --- backpressure ----------------------------------------------------------------------
+
+    def pause_reading(self) -> None:
+        if self._transport is not None:
+            self._transport.pause_reading()
+
+    def resume_reading(self, now: float) -> None:
+        """All deadlines begin anew: until now we did not listen."""
+        self.since = self.heard_at = self.pinged_at = now
+        if self._transport is not None:
+            self._transport.resume_reading()

@@ -1,0 +1,57 @@
+"""Consumes chat.deliveries.{gateway}: what the routers want written."""
+
+from collections.abc import Callable
+
+import structlog
+
+from libs.common.broker import Incoming
+from libs.common.metrics import BATCH_SIZE
+from libs.common.protocol.codec import DELIVERIES, Malformed
+from libs.common.protocol.deliveries import Answer, Delivery, Opened, ToUser
+from services.ws_gateway.connection import Connection
+from services.ws_gateway.registry import Registry
+from services.ws_gateway.wire import text_frame
+
+log = structlog.get_logger()
+
+
+class Deliveries:
+    """Not acknowledged: the queue goes with the connection, and what was in it is in the logs."""
+
+    def __init__(self, registry: Registry[Connection], bury: Callable[[Malformed], None]) -> None:
+        self._registry = registry
+        self._bury = bury
+        self._sizes = BATCH_SIZE.labels("deliveries")
+
+    def receive(self, incoming: Incoming) -> None:
+        deliveries, malformed = DELIVERIES.decode(incoming.body)
+        self._sizes.observe(len(deliveries))
+        for part in malformed:
+            log.error("malformed delivery", reason=part.reason)
+            self._bury(part)
+        for delivery in deliveries:
+            try:
+                self._deliver(delivery)
+            except Exception:  # One bad thing stays one (promise 9).
+                log.exception("delivery failed", kind=type(delivery).__name__)
+
+    def _deliver(self, delivery: Delivery) -> None:
+        match delivery:
+            case ToUser():
+                self._to_user(delivery)
+            case Answer(session_id, try_id, frame):
+                if connection := self._registry.session(session_id):
+                    connection.perform(connection.session.answer(try_id, text_frame(frame)))
+            case Opened(session_id, heads):
+                if connection := self._registry.session(session_id):
+                    connection.perform(connection.session.opened(heads))
+
+    def _to_user(self, entry: ToUser) -> None:
+        recipients = self._registry.recipients(entry)
+        if not recipients:
+            return
+        frame = text_frame(entry.frame)
+        for connection in recipients:
+            connection.perform(
+                connection.session.entry(frame, entry.conversation_id, entry.message_id)
+            )

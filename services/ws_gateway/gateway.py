@@ -1,0 +1,152 @@
+"""The process: it listens, and carries its connections from one incarnation to the next."""
+
+import asyncio
+import random
+import time
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from libs.common.broker import Broker
+from libs.common.cache import Cache
+from libs.common.lifecycle import Life
+from libs.common.protocol.closes import Close
+from libs.common.protocol.frames import Reconnect, encode_frame
+from services.ws_gateway.connection import Connection
+from services.ws_gateway.incarnation import Incarnation
+from services.ws_gateway.settings import GatewaySettings
+from services.ws_gateway.sweep import SWEEP_S, check
+from services.ws_gateway.wire import text_frame
+
+BACKLOG: Final = 4096
+"""A gateway that restarts gets its clients back within seconds."""
+LEAVE_WITHIN_S: Final = 2.0
+"""What clients have to answer the close of a stopping gateway."""
+
+log = structlog.get_logger()
+
+
+class Gateway:
+    """What all connections share. Everything runs in one loop: nothing is locked."""
+
+    def __init__(self, settings: GatewaySettings, cache: Cache, life: Life) -> None:
+        self.settings = settings
+        self.loop = asyncio.get_running_loop()
+        self.connections: set[Connection] = set()
+        self.incarnation: Incarnation | None = None
+        """None while there is no broker: handshakes get 503."""
+        self.congested = False
+        """No client is read: more waits to be published than should."""
+        self._cache = cache
+        self._life = life
+        self._to_flush: list[Connection] = []
+        self._server: asyncio.Server | None = None
+        self._emptied = asyncio.Event()
+        self._sweeping = asyncio.create_task(self._sweep())
+
+    async def listen(self) -> None:
+        self._server = await self.loop.create_server(
+            lambda: Connection(self),
+            self.settings.listen_host,
+            self.settings.listen_port,
+            backlog=BACKLOG,
+            reuse_address=True,
+        )
+
+    async def serve(self, broker: Broker) -> None:
+        """One incarnation, until it is stopped. Raises BrokerLost."""
+        channel = await broker.channel()
+        incarnation = Incarnation(
+            self.settings,
+            self._cache,
+            channel,
+            on_congestion=self._on_congestion,
+            on_redis=self._on_redis,
+        )
+        await incarnation.begin()
+        self.incarnation = incarnation
+        try:
+            await self._life.until_stopped_or_lost(
+                broker.lost, self._sweeping, *incarnation.failures()
+            )
+            await self._leave()
+        finally:
+            self._end_sessions("RabbitMQ")
+            await incarnation.end()
+
+    def close(self) -> None:
+        self._sweeping.cancel()
+        for connection in self.connections:
+            connection.abort()
+
+    def gone(self, connection: Connection) -> None:
+        """The last call of each connection."""
+        self.connections.discard(connection)
+        if not self.connections:
+            self._emptied.set()
+
+    def flush_soon(self, connection: Connection) -> None:
+        """At the end of this turn of the loop: uvloop would make one system call per write."""
+        if not self._to_flush:
+            self.loop.call_soon(self._flush)
+        self._to_flush.append(connection)
+
+    def _flush(self) -> None:
+        connections, self._to_flush = self._to_flush, []
+        for connection in connections:
+            connection.flush()
+
+    # --- the end -------------------------------------------------------------------------
+
+    async def _leave(self) -> None:
+        """SIGTERM: no new clients, a RECONNECT to each, and time to answer the close."""
+        self._life.health.unready("stopping")
+        if self._server is not None:
+            self._server.close()
+        self._end_sessions("restarting")
+        if self.connections:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._emptied.wait(), LEAVE_WITHIN_S)
+
+    def _end_sessions(self, reason: str) -> None:
+        self.incarnation = None
+        self._life.health.unready(reason)
+        if self.congested:
+            self._on_congestion(False)
+        for connection in tuple(self.connections):
+            after_ms = random.randrange(self.settings.reconnect_spread_ms)
+            connection.write(text_frame(encode_frame(Reconnect(after_ms, reason))))
+            connection.end(Close.RESTARTING, reason)
+
+    # --- what concerns all connections ---------------------------------------------------
+
+    async def _sweep(self) -> None:
+        while True:
+            await asyncio.sleep(SWEEP_S)
+            now, wall = self.loop.time(), time.time()
+            for connection in tuple(self.connections):
+                if self.congested and not connection.ended:
+                    continue  # What we don't read can't be late: see `resume_reading`.
+                try:
+                    check(connection, now, wall, heartbeat_s=self.settings.heartbeat_seconds)
+                except Exception:  # One bad thing stays one (promise 9).
+                    log.exception("check failed", **connection.ids())
+                    connection.abort()
+
+    def _on_congestion(self, congested: bool) -> None:
+        self.congested = congested
+        log.warning("reading from clients", paused=congested)
+        now = self.loop.time()
+        for connection in self.connections:
+            if congested:
+                connection.pause_reading()
+            else:
+                connection.resume_reading(now)
+
+    def _on_redis(self, answers: bool) -> None:
+        if not answers:
+            self._life.health.unready("Redis")
+        elif self.incarnation is not None:
+            self._life.health.ready()

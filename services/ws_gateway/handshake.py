@@ -1,0 +1,75 @@
+"""The opening handshake: what a request's headers say about who is calling (DESIGN.md, 4)."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+from typing import Final
+
+import msgspec
+
+from libs.common.protocol.errors import REFUSALS
+from libs.common.tokens import Caller, InvalidToken, verify
+
+PATH: Final = "/api/chat/ws"
+SUBPROTOCOL: Final = "chat.v1"
+RETRY_AFTER_S: Final = 2
+_BEARER: Final = "bearer."
+
+
+class HandshakeRefused(Exception):
+    """The HTTP response instead of 101; `error` is a constant of `protocol.errors`."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+        self.status = HTTPStatus(REFUSALS[error].code)
+
+    def headers(self) -> dict[str, str]:
+        headers = {"Content-Type": "application/problem+json"}
+        if self.status is HTTPStatus.UNAUTHORIZED:
+            headers["WWW-Authenticate"] = "Bearer"
+        if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
+            headers["Retry-After"] = str(RETRY_AFTER_S)
+        return headers
+
+    def body(self) -> str:
+        """RFC 9457."""
+        problem = {
+            "type": "about:blank",
+            "title": self.status.phrase,
+            "status": self.status.value,
+            "code": self.error,
+            "detail": REFUSALS[self.error].message,
+        }
+        return msgspec.json.encode(problem).decode()
+
+
+def check_path(target: str) -> None:
+    """Raises HandshakeRefused with 404. The query is not looked at: it never holds a token."""
+    if target.partition("?")[0] != PATH:
+        raise HandshakeRefused("NOT_FOUND")
+
+
+def authenticate(
+    authorization: Sequence[str], subprotocols: Iterable[str], secret: str, now: float
+) -> Caller | None:
+    """Who is calling; None when the request says nothing: then CONNECT has to.
+
+    `authorization` and `subprotocols` are all values of the headers. The header goes first.
+    `now` is in seconds since 1970. Raises HandshakeRefused with 401.
+    """
+    offered = [name[len(_BEARER) :] for name in subprotocols if name.startswith(_BEARER)]
+    tokens = [_bearer(value) for value in authorization] or offered
+    if not tokens:
+        return None
+    if len(tokens) > 1:
+        raise HandshakeRefused("TOKEN_INVALID")
+    try:
+        return verify(tokens[0], secret, now)
+    except InvalidToken as invalid:
+        raise HandshakeRefused(invalid.error) from None
+
+
+def _bearer(value: str) -> str:
+    """The token of an Authorization header; "", which is no valid token, of another scheme."""
+    scheme, _, token = value.partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""

@@ -1,0 +1,131 @@
+"""A gateway as the others know it: one broker connection long.
+
+Its id is unique, so a delivery for a session of an earlier life can't reach one of this.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Callable
+from uuid import UUID
+
+import structlog
+from uuid_utils.compat import uuid7
+
+from libs.common import topology
+from libs.common.broker import BrokerLost, Channel
+from libs.common.cache import Cache
+from libs.common.metrics import CONNECTIONS
+from services.ws_gateway.connection import Connection
+from services.ws_gateway.deliveries import Deliveries
+from services.ws_gateway.publishing import Publishing
+from services.ws_gateway.registration import Registration
+from services.ws_gateway.registry import Registry
+from services.ws_gateway.session import Phase, Terms
+from services.ws_gateway.settings import GatewaySettings
+
+FLUSH_WITHIN_S = 1.0
+
+log = structlog.get_logger()
+
+
+class Incarnation:
+    """Where authenticated sessions live."""
+
+    def __init__(
+        self,
+        settings: GatewaySettings,
+        cache: Cache,
+        channel: Channel,
+        *,
+        on_congestion: Callable[[bool], None],
+        on_redis: Callable[[bool], None],
+    ) -> None:
+        self.gateway_id = f"{settings.instance}-{secrets.token_hex(4)}"
+        self.terms = Terms(
+            self.gateway_id,
+            settings.jwt_secret,
+            settings.heartbeat_seconds,
+            settings.max_in_flight,
+            uuid7,
+        )
+        self.publishing = Publishing(
+            channel, settings.partitions, settings.gateway_pacing_ms / 1000, on_congestion
+        )
+        self._channel = channel
+        self._partitions = settings.partitions
+        self._registry: Registry[Connection] = Registry()
+        self._registration = Registration(
+            cache,
+            self.gateway_id,
+            sessions=self._registry.sessions,
+            on_registered=self._on_registered,
+            on_redis=on_redis,
+        )
+        self._keeping_alive: asyncio.Task[None] | None = None
+
+    async def begin(self) -> None:
+        """From its return on, deliveries are consumed. Raises BrokerLost."""
+        for partition in range(self._partitions):
+            await self._channel.declare(topology.events(partition))
+            await self._channel.declare(topology.signals(partition))
+        await self._channel.declare(topology.dead())
+        queue = topology.deliveries(self.gateway_id)
+        await self._channel.declare(queue)
+        deliveries = Deliveries(self._registry, self.publishing.bury)
+        await self._channel.consume(queue.name, deliveries.receive, acknowledged=False)
+        self._keeping_alive = asyncio.create_task(self._registration.keep_alive())
+        log.info("gateway begins", gateway_id=self.gateway_id)
+
+    def failures(self) -> "list[asyncio.Future[None]]":
+        """When one of them is done, this incarnation is over."""
+        futures = [self._channel.lost, self._registration.failed, *self.publishing.failures()]
+        if self._keeping_alive is not None:
+            futures.append(self._keeping_alive)
+        return futures
+
+    async def end(self) -> None:
+        """Tells what it still can, each within FLUSH_WITHIN_S. The sessions have been ended."""
+        if self._keeping_alive is not None:
+            self._keeping_alive.cancel()
+        try:
+            async with asyncio.timeout(FLUSH_WITHIN_S):
+                await self.publishing.drain()
+        except (BrokerLost, TimeoutError) as error:
+            log.warning("events not confirmed", reason=repr(error))
+        self.publishing.close()
+        await self._registration.end(FLUSH_WITHIN_S)
+        log.info("gateway ends", gateway_id=self.gateway_id)
+
+    # --- the sessions --------------------------------------------------------------------
+
+    def enter(self, connection: Connection) -> None:
+        """An authenticated session: registered first, then opened.
+
+        In this order the router reads the heads when it already finds the session: no entry
+        falls between the snapshot and what is delivered live.
+        """
+        session = connection.session
+        self._registry.add(session.user_id, session.session_id, connection)
+        self._registration.enter(session.user_id, session.session_id)
+        CONNECTIONS.inc()
+        log.info("session begins", **connection.ids())
+
+    def ask(self, connection: Connection) -> None:
+        """For the heads, which CONNECT_SUCCESS needs."""
+        connection.asked_at = asyncio.get_running_loop().time()
+        self.publishing.open(connection.session.open_signal())
+
+    def leave(self, connection: Connection) -> None:
+        """The session is over. One that never entered is nothing to us."""
+        session = connection.session
+        if session.phase is Phase.AWAITING_TOKEN:
+            return
+        if self._registry.remove(session.user_id, session.session_id):
+            self._registration.leave(session.user_id, session.session_id)
+            CONNECTIONS.dec()
+            log.info("session ends", code=connection.close_code, **connection.ids())
+
+    def _on_registered(self, session_id: UUID) -> None:
+        connection = self._registry.session(session_id)
+        if connection is not None and connection.session.phase is Phase.OPENING:
+            self.ask(connection)

@@ -1,0 +1,136 @@
+"""What this gateway tells the router: events that last, signals, and what could not be read."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from functools import partial
+from typing import Final
+
+import structlog
+
+from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
+from libs.common.domain.partition import partition_of
+from libs.common.metrics import DEAD_LETTERS
+from libs.common.outbox import Outbox
+from libs.common.protocol.codec import EVENTS, SIGNALS, Malformed
+from libs.common.protocol.events import Delivered, Event, Open, Send
+from libs.common.topology import events, signals
+
+MAX_WAITING_BYTES: Final = 4 << 20
+"""Beyond it no socket is read until half is confirmed. Bounds an AMQP message, too: with what
+one read of every socket may add it stays below RabbitMQ 4's limit of 16 MiB."""
+BACKOFF_FIRST_S: Final = 0.05
+BACKOFF_MOST_S: Final = 1.0
+_EVENT_BYTES: Final = 150
+"""Ids and envelope of one event, about."""
+_MESSAGE_ID_BYTES: Final = 18
+
+log = structlog.get_logger()
+
+
+class Publishing:
+    """One outbox for each partition's events and one for its signals.
+
+    What `event` has taken is retried while its queue refuses it, in order; a lost connection
+    ends it (`failures`), and the clients, who got no answer, send again.
+    """
+
+    def __init__(
+        self,
+        channel: Channel,
+        partitions: int,
+        pacing_s: float,
+        on_congestion: Callable[[bool], None],
+    ) -> None:
+        """`on_congestion` is told when to stop (True) and when to go on reading from clients."""
+        self._channel = channel
+        self._partitions = partitions
+        self._on_congestion = on_congestion
+        self._congested = False
+        self._waiting_bytes = 0
+        self._events = [
+            Outbox(partial(self._publish_events, p), pacing_s=pacing_s, stage="events")
+            for p in range(partitions)
+        ]
+        self._signals = [
+            Outbox(partial(self._publish_signals, p), pacing_s=pacing_s, stage="signals")
+            for p in range(partitions)
+        ]
+        self._buried = Outbox(self._bury, pacing_s=pacing_s, stage="dead")
+
+    def event(self, event: Send | Delivered) -> None:
+        self._waiting_bytes += _size(event)
+        self._events[partition_of(event.conversation_id, self._partitions)].add(event)
+        if self._waiting_bytes > MAX_WAITING_BYTES and not self._congested:
+            self._congested = True
+            self._on_congestion(True)
+
+    def open(self, signal: Open) -> None:
+        self._signals[partition_of(signal.user_id, self._partitions)].add(signal)
+
+    def bury(self, malformed: Malformed) -> None:
+        """Into `chat.dead` (promise 9)."""
+        self._buried.add(malformed)
+
+    def failures(self) -> list["asyncio.Future[None]"]:
+        """One of them holds BrokerLost when publishing has failed for good."""
+        return [outbox.failed for outbox in self._events + self._signals] + [self._buried.failed]
+
+    async def drain(self) -> None:
+        """Returns when all is confirmed. Raises BrokerLost."""
+        await asyncio.gather(*(outbox.drain() for outbox in self._events))
+
+    def close(self) -> None:
+        for outbox in self._events:
+            outbox.close()
+        for outbox in self._signals:
+            outbox.close()
+        self._buried.close()
+
+    async def _publish_events(self, partition: int, batch: list[Event]) -> None:
+        queue = events(partition).name
+        body = EVENTS.encode(batch)
+        backoff = BACKOFF_FIRST_S
+        while True:
+            try:
+                await self._channel.publish(queue, body, lasting=True)
+                break
+            except Overloaded:
+                log.warning("queue refuses", queue=queue, items=len(batch), retry_s=backoff)
+                await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
+                backoff = min(backoff * 2, BACKOFF_MOST_S)
+            except Unroutable as error:
+                raise BrokerLost(f"{queue} is gone") from error
+        self._waiting_bytes -= sum(map(_size, batch))
+        if self._congested and self._waiting_bytes < MAX_WAITING_BYTES // 2:
+            self._congested = False
+            self._on_congestion(False)
+
+    async def _publish_signals(self, partition: int, batch: list[Open]) -> None:
+        """A signal that is refused is dropped: an Open is repeated by the clock."""
+        queue = signals(partition).name
+        try:
+            await self._channel.publish(queue, SIGNALS.encode(batch), lasting=False)
+        except Overloaded:
+            log.warning("signals dropped", queue=queue, items=len(batch))
+        except Unroutable as error:
+            raise BrokerLost(f"{queue} is gone") from error
+
+    async def _bury(self, batch: list[Malformed]) -> None:
+        for malformed in batch:
+            try:
+                await self._channel.bury(
+                    malformed.body, source="deliveries", reason=malformed.reason
+                )
+                DEAD_LETTERS.labels("deliveries").inc()
+            except (Overloaded, Unroutable) as error:
+                log.error("could not bury a delivery", reason=repr(error))
+
+
+def _size(event: Event) -> int:
+    """Bytes, about."""
+    if isinstance(event, Send):
+        return _EVENT_BYTES + len(event.content.encode())
+    if isinstance(event, Delivered):
+        return _EVENT_BYTES + _MESSAGE_ID_BYTES * len(event.message_ids)
+    return _EVENT_BYTES

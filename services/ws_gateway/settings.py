@@ -1,0 +1,22 @@
+"""What the gateway reads from its environment."""
+
+from pydantic import Field
+
+from libs.common.config import JwtSecret, RoleSettings
+
+
+class GatewaySettings(RoleSettings):
+    """CHAT_JWT_SECRET, CHAT_LISTEN_PORT and so on, besides what every role has."""
+
+    jwt_secret: JwtSecret
+    listen_port: int = Field(8083, ge=1, le=65535)
+    gateway_pacing_ms: float = Field(2.0, ge=0)
+    """The least time from one AMQP message to the next of the same partition."""
+    heartbeat_seconds: int = Field(30, ge=1)
+    """A connection that was silent for so long is pinged."""
+    max_in_flight: int = Field(1_000, ge=1)
+    """Unanswered SEND_MESSAGEs of one session; more get TOO_MANY_IN_FLIGHT."""
+    max_buffered_bytes: int = Field(1 << 20, ge=1 << 16)
+    """What may wait to be sent to one client; a slower reader is closed with 4408."""
+    reconnect_spread_ms: int = Field(5_000, ge=1)
+    """RECONNECT's afterMs is drawn from 0 to this, so that the clients don't storm the rest."""

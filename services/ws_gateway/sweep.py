@@ -1,0 +1,64 @@
+"""What has waited too long: one look at every connection, instead of a timer for each."""
+
+from typing import Final
+
+from libs.common.protocol.closes import Close
+from services.ws_gateway.connection import Connection
+from services.ws_gateway.session import Phase
+
+SWEEP_S: Final = 0.5
+HANDSHAKE_WITHIN_S: Final = 5.0
+CONNECT_WITHIN_S: Final = 5.0
+REPEAT_OPEN_AFTER_S: Final = 5.0
+"""A signal may be lost; twice opened is once opened."""
+OPEN_WITHIN_S: Final = 15.0
+"""Then the client should try elsewhere: 4500."""
+PONG_WITHIN_S: Final = 20.0
+CLOSE_WITHIN_S: Final = 5.0
+"""What a client has to answer our close; then the connection is cut."""
+
+
+def check(connection: Connection, now: float, wall: float, *, heartbeat_s: float) -> None:
+    """Ends or pings what has waited too long.
+
+    `now` is by the loop's clock, `wall` since 1970, both in seconds.
+    """
+    waited = now - connection.since
+    if connection.ended:
+        if waited > CLOSE_WITHIN_S:
+            connection.abort()
+    elif not connection.is_settled:
+        if waited > HANDSHAKE_WITHIN_S:
+            connection.abort()
+    elif connection.session.has_expired(wall):
+        connection.perform(connection.session.turn_away("TOKEN_EXPIRED"))
+    else:
+        _CHECKS[connection.session.phase](connection, now, heartbeat_s)
+
+
+def _check_token(connection: Connection, now: float, _: float) -> None:
+    if now - connection.since > CONNECT_WITHIN_S:
+        connection.perform(connection.session.turn_away("UNAUTHENTICATED"))
+
+
+def _check_opening(connection: Connection, now: float, _: float) -> None:
+    if now - connection.since > OPEN_WITHIN_S:
+        connection.end(Close.ON_US, "could not open the session")
+    elif connection.asked_at is not None and now - connection.asked_at > REPEAT_OPEN_AFTER_S:
+        connection.home.ask(connection)
+
+
+def _check_heart(connection: Connection, now: float, heartbeat_s: float) -> None:
+    session = connection.session
+    if session.awaits_pong:
+        if now - connection.pinged_at > PONG_WITHIN_S:
+            connection.end(Close.TOO_SLOW, "no pong")
+    elif now - connection.heard_at > heartbeat_s:
+        connection.perform(session.heartbeat())
+
+
+_CHECKS: Final = {
+    Phase.AWAITING_TOKEN: _check_token,
+    Phase.OPENING: _check_opening,
+    Phase.OPEN: _check_heart,
+}

@@ -1,0 +1,69 @@
+"""The opening handshake, answered: 101 and a session, or a refusal that says why."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from websockets.http11 import Request, Response
+from websockets.server import ServerProtocol
+from websockets.typing import Subprotocol
+
+from libs.common.metrics import REFUSED
+from libs.common.tokens import Caller
+from services.ws_gateway.handshake import (
+    SUBPROTOCOL,
+    HandshakeRefused,
+    authenticate,
+    check_path,
+)
+from services.ws_gateway.session import Session, Terms
+
+
+class ChatProtocol(ServerProtocol):
+    """Echoes `chat.v1` only: a token among the subprotocols must not travel back."""
+
+    def select_subprotocol(self, subprotocols: Sequence[Subprotocol]) -> Subprotocol | None:
+        return Subprotocol(SUBPROTOCOL) if SUBPROTOCOL in subprotocols else None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What to send; with a session when it is 101."""
+
+    response: Response
+    session: Session | None = None
+    caller: Caller | None = None
+    """Who it is, when the request says it."""
+
+
+def upgrade(protocol: ServerProtocol, request: Request, terms: Terms | None, now: float) -> Answer:
+    """`terms` is None while no session can be served; `now` in seconds since 1970."""
+    try:
+        check_path(request.path)
+        response = protocol.accept(request)
+        if response.status_code != 101:
+            return Answer(response)
+        if terms is None:
+            raise HandshakeRefused("UNAVAILABLE")
+        return Answer(response, Session(terms.new_id(), terms), _caller(request, terms, now))
+    except HandshakeRefused as refused:
+        REFUSED.labels(refused.error).inc()
+        return Answer(_refusal(protocol, refused))
+
+
+def _caller(request: Request, terms: Terms, now: float) -> Caller | None:
+    offered = request.headers.get_all("Sec-WebSocket-Protocol")
+    return authenticate(
+        request.headers.get_all("Authorization"),
+        [name.strip() for value in offered for name in value.split(",")],
+        terms.jwt_secret,
+        now,
+    )
+
+
+def _refusal(protocol: ServerProtocol, refused: HandshakeRefused) -> Response:
+    response = protocol.reject(refused.status, refused.body())
+    for name, value in refused.headers().items():
+        if name in response.headers:
+            del response.headers[name]
+        response.headers[name] = value
+    return response

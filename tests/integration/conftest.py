@@ -1,0 +1,77 @@
+"""What the tests of the whole running system share. `make test` starts it and sets CHAT_*."""
+
+import os
+import time
+from collections.abc import AsyncIterator
+from uuid import UUID, uuid4
+
+import httpx
+import jwt
+import pytest
+
+from libs.client.session import Session, Via
+
+
+class System:
+    """The running system as its users meet it: at the edge, with tokens."""
+
+    def __init__(self) -> None:
+        self.edge = os.environ["CHAT_EDGE_URL"]
+        self.secret = os.environ["CHAT_JWT_SECRET"]
+        self.base = f"{self.edge}/api/chat"
+        self.socket_url = f"{self.base}/ws".replace("http", "ws", 1)
+
+    def token(self, user_id: UUID, *, lasts_s: float = 3600, **claims: object) -> str:
+        now = int(time.time())
+        payload = {"sub": str(user_id), "iat": now, "exp": now + int(lasts_s), **claims}
+        return jwt.encode(payload, self.secret, algorithm="HS256")
+
+    def service_token(self) -> str:
+        return self.token(uuid4(), scope="service")
+
+    async def open(self, user_id: UUID, *, via: Via = "header", url: str | None = None) -> Session:
+        return await Session.open(url or self.socket_url, self.token(user_id), via=via)
+
+    def rest(self, user_id: UUID | None = None) -> httpx.AsyncClient:
+        """A client of the REST API as this user, or as a service."""
+        token = self.service_token() if user_id is None else self.token(user_id)
+        return httpx.AsyncClient(
+            base_url=self.base, headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+
+    async def conversation(self, user1_id: UUID, user2_id: UUID) -> UUID:
+        """A new conversation of these two, made as the match service would."""
+        body = {"matchId": str(uuid4()), "user1Id": str(user1_id), "user2Id": str(user2_id)}
+        async with self.rest() as service:
+            response = await service.post("/conversations", json=body)
+        assert response.status_code == 201, response.text
+        return UUID(response.json()["conversationId"])
+
+    async def history(self, user_id: UUID, conversation_id: UUID) -> list[dict[str, object]]:
+        """The whole of it, oldest first, page by page."""
+        messages: list[dict[str, object]] = []
+        after = "0"
+        async with self.rest(user_id) as rest:
+            while True:
+                response = await rest.get(
+                    f"/conversations/{conversation_id}/messages",
+                    params={"after": after, "limit": 100},
+                )
+                assert response.status_code == 200, response.text
+                page = response.json()
+                messages += page["items"]
+                if page["nextCursor"] is None:
+                    return messages
+                after = page["nextCursor"]
+
+
+@pytest.fixture(scope="session")
+def system() -> System:
+    return System()
+
+
+@pytest.fixture
+async def pair(system: System) -> AsyncIterator[tuple[UUID, UUID, UUID]]:
+    """Two fresh users and their conversation."""
+    anna, ben = uuid4(), uuid4()
+    yield anna, ben, await system.conversation(anna, ben)
