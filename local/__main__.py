@@ -24,6 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
         return _run(options, stack, progress)
     except StackError as error:
         print(f"\n{error}", file=sys.stderr)
+    except BrokenPipeError:
+        # `make status | head`: the reader has what it wanted. Python would complain once more when
+        # it flushes at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except PermissionError as error:
         print(
             f"\n{error.filename} belongs to another user ({error.strerror}); "

@@ -1,10 +1,10 @@
 """`make run` and `make test`: a stack that lives as long as this command."""
 
 import os
+import select
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -26,12 +26,16 @@ def run(stack: Stack, progress: Progress) -> int:
     try:
         with _interruptible():
             stack.start(tied=True)
-            print_welcome(stack)
-            print("Ctrl-C stops everything; the data stays.", flush=True)
-            _watch(stack, progress)
-            progress.note("Stopped by another command.")
+            try:
+                print_welcome(stack)
+                print("Ctrl-C stops everything; the data stays.", flush=True)
+                _watch(stack, progress)
+                if not stack.is_up():
+                    progress.note("Stopped by another command.")
+            finally:
+                stack.stop()
     except Interrupted:
-        stack.stop()
+        pass
     return 0
 
 
@@ -41,12 +45,13 @@ def test(stack: Stack, arguments: Sequence[str], progress: Progress) -> int:
     try:
         with _interruptible():
             stack.start(Counts.of(os.environ, Counts(persister=2)), fresh=True, tied=True)
-            command = [sys.executable, "-m", "pytest", "tests", *arguments]
-            code = _pytest(command, {**os.environ, **stack.environment()})
+            try:
+                command = [sys.executable, "-m", "pytest", "tests", *arguments]
+                code = _pytest(command, {**os.environ, **stack.environment()})
+            finally:
+                stack.stop()
     except Interrupted:
         code = 130
-    finally:
-        stack.stop()
     if code:
         progress.note(f"The logs of all processes: {stack.layout.logs}/")
     return code
@@ -87,10 +92,13 @@ def _already_stopping(_number: int, _frame: FrameType | None) -> None:
 
 
 def _watch(stack: Stack, progress: Progress) -> None:
-    """Return when the stack is down; tell which programs end and come back."""
+    """Return when the stack is down or the terminal closed; tell which programs come back."""
     before = stack.pids()
-    while stack.is_up():
-        time.sleep(1)
+    # make does not pass a hangup on where it leads the session, as under `ssh -t host make run`.
+    terminal = select.poll()
+    if sys.stdin.isatty():
+        terminal.register(sys.stdin, 0)
+    while stack.is_up() and not terminal.poll(1000):
         try:
             now = stack.pids()
         except ConnectionError:

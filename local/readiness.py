@@ -30,9 +30,15 @@ def accepts(port: int, host: str = "127.0.0.1") -> bool:
 
 def url_accepts(url: str) -> bool:
     """Whether the server that a database, Redis or AMQP URL names accepts TCP connections."""
+    host, _, port = address(url).rpartition(":")
+    return accepts(int(port), host)
+
+
+def address(url: str) -> str:
+    """The host:port that a URL names, without its password."""
     parts = urlsplit(url)
     scheme = parts.scheme.partition("+")[0]
-    return accepts(parts.port or DEFAULT_PORTS.get(scheme, 0), parts.hostname or "localhost")
+    return f"{parts.hostname or 'localhost'}:{parts.port or DEFAULT_PORTS.get(scheme, 0)}"
 
 
 def http_status(port: int, path: str) -> int:

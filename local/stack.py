@@ -5,7 +5,7 @@ import os
 import signal as signals
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from local import edge, environment, leftovers, roles
 from local.failure import StackError
@@ -77,6 +77,9 @@ class Stack:
                 self._progress.waiting("stopping", ["everything"], time.monotonic() - began)
                 time.sleep(0.05)
         self._end_leftovers()
+        with suppress(OSError):
+            # Where the control socket has a folder of its own in /tmp; any other is not empty.
+            self.layout.supervisor_socket.parent.rmdir()
         if pid:
             self._progress.done("stopped", time.monotonic() - began)
 

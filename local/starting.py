@@ -84,6 +84,7 @@ class Starting:
     def _spawn_supervisord(self, inherited: Mapping[str, str], *, tied: bool) -> None:
         layout = self._layout
         allow_open_files()
+        layout.supervisor_pid.unlink(missing_ok=True)
         layout.supervisor_socket.parent.mkdir(mode=0o700, exist_ok=True)
         command = [f"{layout.root}/.venv/bin/supervisord", "-c", str(layout.supervisor_config)]
         tie = ["setpriv", "--pdeathsig", "TERM", "--"] if tied else []
@@ -105,7 +106,13 @@ class Starting:
 
     def _start_servers(self, own: list[Program], variables: Mapping[str, str]) -> None:
         for server in environment.SERVERS.keys() - self._private:
-            self._await({server: self._server_check(server, variables)}, patience=10)
+            variable = environment.SERVERS[server]
+            if not readiness.url_accepts(variables[variable]):
+                raise StackError(
+                    f"{variable} is set, but nothing accepts connections there "
+                    f"({readiness.address(variables[variable])}).\n"
+                    f"Start that server, or unset {variable} for a private one."
+                )
         if "rabbitmq" in self._private:
             # RabbitMQ would start an epmd of its own, were ours not there.
             self._supervisor.start("epmd")
@@ -117,11 +124,12 @@ class Starting:
         if server not in self._private:
             return partial(readiness.url_accepts, variables[environment.SERVERS[server]])
         port = self._ports[server]
-        return {
+        checks: dict[str, Callable[[], bool]] = {
             "postgres": partial(postgres.answers, self._layout, port),
             "redis": partial(readiness.redis_answers, port),
             "rabbitmq": partial(readiness.amqp_answers, port),
-        }[server]
+        }
+        return checks[server]
 
     def _migrate(
         self,

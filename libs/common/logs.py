@@ -33,7 +33,7 @@ def configure(role: str, instance: str, level: str) -> None:
 def _stamp(role: str, instance: str) -> Processor:
     """Not by context variables: a thread starts without those of the one that made it."""
 
-    def stamp(logger: object, method: str, event: EventDict) -> EventDict:
+    def stamp(_logger: object, _method: str, event: EventDict) -> EventDict:
         event["role"] = role
         event["instance"] = instance
         return event
@@ -48,5 +48,5 @@ class _ToStructlog(logging.Handler):
         log.log(record.levelno, record.getMessage(), logger=record.name, exc_info=exception)
 
 
-def _dumps(value: object, default: object = None, **_: object) -> bytes:
+def _dumps(value: object, **_: object) -> bytes:
     return orjson.dumps(value, default=str)

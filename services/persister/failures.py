@@ -14,7 +14,7 @@ import asyncpg
 import stamina
 from msgspec.structs import asdict
 
-from libs.common.protocol.writes import Entry
+from libs.common.protocol.writes import Entry, InsertConversation, InsertMessage, MarkDelivered
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 2.0
@@ -22,6 +22,9 @@ RETRY_MOST_S: Final = 2.0
 # Data exception, integrity constraint violation, WITH CHECK OPTION violation, program limit
 # exceeded (an index row too big), raised by a trigger.
 _GUILTY_CLASSES: Final = frozenset({"22", "23", "44", "54", "P0"})
+
+
+Insert = InsertConversation | InsertMessage
 
 
 class Dead(NamedTuple):
@@ -34,7 +37,9 @@ class Dead(NamedTuple):
 class Conflicts(Exception):
     """Nothing of the batch was stored, as unique constraints are in the way of these writes."""
 
-    def __init__(self, refused: Mapping[Entry, str], amended: Mapping[Entry, Entry]) -> None:
+    def __init__(
+        self, refused: Mapping[Insert, str], amended: Mapping[InsertMessage, InsertMessage]
+    ) -> None:
         super().__init__(f"{len(refused)} refused, {len(amended)} amended")
         self.refused = refused
         """With the reason for each."""
@@ -68,9 +73,15 @@ def blames_the_data(error: BaseException) -> bool:
     )
 
 
+def _can_pass(error: Exception) -> bool:
+    # stamina asks about a cancellation too, whatever its types say: that must go through.
+    is_error = isinstance(error, Exception)
+    return is_error and not (isinstance(error, Conflicts) or blames_the_data(error))
+
+
 async def _until_answered(entries: Sequence[Entry], write: Write) -> list[Dead]:
     attempts = stamina.retry_context(
-        on=lambda error: not (isinstance(error, Conflicts) or blames_the_data(error)),
+        on=_can_pass,
         attempts=None,
         timeout=None,
         wait_initial=RETRY_FIRST_S,
@@ -89,10 +100,14 @@ async def _store_without(
     dead: list[Dead] = []
     kept: list[Entry] = []
     for entry in entries:
-        if entry in conflicts.refused:
+        if isinstance(entry, MarkDelivered):
+            kept.append(entry)
+        elif entry in conflicts.refused:
             dead.append(Dead(entry, conflicts.refused[entry]))
-        else:
+        elif isinstance(entry, InsertMessage):
             kept.append(conflicts.amended.get(entry, entry))
+        else:
+            kept.append(entry)
     return dead + await store(kept, write)
 
 

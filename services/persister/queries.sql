@@ -51,7 +51,8 @@ SET status = greatest(m.status, t.status::message_status),
 FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::bigint[], $5::bigint[])
      AS t (id, conversation_id, status, delivered_at, changed_seq)
 WHERE m.id = t.id AND m.conversation_id = t.conversation_id
-  AND (m.changed_seq < t.changed_seq OR m.status < t.status::message_status)
+  AND (m.changed_seq < t.changed_seq OR m.status < t.status::message_status
+       OR m.delivered_at > timestamptz 'epoch' + t.delivered_at * interval '1 ms')
 
 -- name: find_missing_messages
 SELECT id FROM unnest($1::uuid[], $2::uuid[]) AS t (id, conversation_id)

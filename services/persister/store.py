@@ -12,7 +12,7 @@ import structlog
 from libs.common.domain.status import Status
 from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered
 from libs.common.sql import load_queries
-from services.persister.failures import Conflicts, Dead, blames_the_data, ids_of
+from services.persister.failures import Conflicts, Dead, Insert, blames_the_data, ids_of
 from services.persister.fold import ConversationRow, MessageRow, Rows, StatusRow, fold
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -144,10 +144,10 @@ def _message_columns(rows: list[MessageRow]) -> list[list[Any]]:
 async def _refuse_conflicts(connection: Connection, rows: list[MessageRow]) -> None:
     """Raises Conflicts unless those that were not inserted are there, at their own place."""
     found = await connection.fetch(_SQL["find_refused_messages"], *_message_columns(rows)[:5])
-    refused: dict[Entry, str] = {}
-    amended: dict[Entry, Entry] = {}
+    refused: dict[Insert, str] = {}
+    amended: dict[InsertMessage, InsertMessage] = {}
     for row in found:
-        message: InsertMessage = rows[row["place"] - 1].message
+        message = rows[row["place"] - 1].message
         if row["reason"] == "CLIENT_ID_TAKEN":
             # Acknowledged, so it is kept (promise 1); its id belongs to another conversation's.
             log.error("client id taken", **ids_of(message))

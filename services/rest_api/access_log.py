@@ -16,11 +16,15 @@ log = structlog.get_logger()
 class AccessLog:
     """Falcon middleware; the outermost, so that its time is the whole call's."""
 
-    def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
+    def process_request(self, request: falcon.Request, _response: falcon.Response) -> None:
         request.context.started = time.monotonic()
 
     def process_response(
-        self, request: falcon.Request, response: falcon.Response, resource: object, succeeded: bool
+        self,
+        request: falcon.Request,
+        response: falcon.Response,
+        _resource: object,
+        _succeeded: bool,
     ) -> None:
         seconds = time.monotonic() - request.context.started
         # A caller may invent methods and addresses; the labels stay few.

@@ -21,9 +21,9 @@ class Authentication:
     def process_resource(
         self,
         request: falcon.Request,
-        response: falcon.Response,
-        resource: object,
-        parameters: dict[str, Any],
+        _response: falcon.Response,
+        _resource: object,
+        _parameters: dict[str, Any],
     ) -> None:
         """Raises Problem: UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED."""
         request.context.caller = self._caller(request.get_header("Authorization"))
@@ -44,5 +44,6 @@ class Authentication:
 
 
 def caller_of(request: falcon.Request) -> Caller:
+    """Who calls, in any responder."""
     caller: Caller = request.context.caller
     return caller

@@ -12,6 +12,8 @@ Item = TypeVar("Item")
 
 
 class Message(Struct, frozen=True, rename="camel"):
+    """A message as one of the conversation's two users sees it."""
+
     message_id: UUID
     conversation_id: UUID
     sender_id: UUID
@@ -30,6 +32,8 @@ class Message(Struct, frozen=True, rename="camel"):
 
 
 class Conversation(Struct, frozen=True, rename="camel"):
+    """A conversation as one of its two users sees it."""
+
     conversation_id: UUID
     match_id: UUID
     user_ids: tuple[UUID, UUID]
@@ -63,6 +67,8 @@ class CreateConversation(Struct, frozen=True, rename="camel"):
 
 
 class Page(Struct, Generic[Item], frozen=True, rename="camel"):
+    """A part of a list."""
+
     items: list[Item]
     next_cursor: str | None
     """Where the next page starts; null when there is none."""

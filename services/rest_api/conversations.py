@@ -60,6 +60,8 @@ class Conversations:
 
 
 class OneConversation:
+    """GET: one of the caller's own."""
+
     def __init__(self, reading: Reading, store: Store) -> None:
         self._reading = reading
         self._store = store

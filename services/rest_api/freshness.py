@@ -1,11 +1,14 @@
 """Read-your-writes: may PostgreSQL lack what somebody was told already? Pure.
 
-The router raises a head in Redis before it lets the entry be known; the persister stores the
-entry up to a flush (100 ms) later. So a reader that asks Redis first and PostgreSQL second knows
-whether PostgreSQL is behind. Then a barrier through the partition's write queue, answered when
-all before it is stored, makes PostgreSQL the truth; whatever Redis still claims beyond that was
-told to nobody. Redis is a cache (promise 8): where it may have lost a head (its partition isn't
-*warm*), the reader takes the barrier instead.
+The router raises a head in Redis, in HEADS of both users, once the entry's write is confirmed
+and before it lets the entry be known; the persister stores it up to a flush (100 ms) later. So a
+reader that asks Redis first and PostgreSQL second knows whether PostgreSQL is behind. Then a
+barrier through the partition's write queue, answered when all before it is stored, makes
+PostgreSQL the truth. Redis is a cache (promise 8): where it may have lost a head (its partition
+isn't *warm*), the reader takes the barrier instead.
+
+HEADS rather than SEQ: a number is claimed in SEQ before its write is queued, so SEQ runs ahead of
+what was told, and one claimed before a FLUSHALL is not raised again when it is told after it.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,15 +19,13 @@ from libs.common.domain.partition import partition_of
 
 WARM_VALUE: Final = b"1"
 _MARKS: Final = (b"*", b"?")
-"""Fields of HEADS(user) that are no conversation: see `router.opening`."""
+"""Fields of HEADS(user) that are no conversation: the router's notes."""
 
 
 def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
     """Conversation → head in HEADS(user)."""
     return {
-        UUID(field.decode()): int(head)
-        for field, head in fields.items()
-        if field not in _MARKS
+        UUID(field.decode()): int(head) for field, head in fields.items() if field not in _MARKS
     }
 
 

@@ -5,7 +5,6 @@ One worker, because its admin port, metrics and connections are the instance's o
 """
 
 import logging
-from typing import Any
 
 from gunicorn import glogging  # type: ignore[import-untyped]
 
@@ -20,7 +19,7 @@ logs.configure("rest_api", _settings.instance, _settings.log_level)
 class _StructuredLogger(glogging.Logger):  # type: ignore[misc]
     """Gunicorn's own lines through our log; calls are logged by `access_log`."""
 
-    def setup(self, cfg: Any) -> None:
+    def setup(self, cfg: object) -> None:
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
@@ -35,19 +34,21 @@ graceful_timeout = _settings.rest_drain_s
 # Longer than the edge keeps an idle connection (nginx: 60 s), or it would meet closed ones.
 keepalive = 75
 # The heartbeat file in memory: a slow disk must not make a worker look dead.
-worker_tmp_dir = "/dev/shm"
+worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
 logger_class = _StructuredLogger
 
 
-def post_worker_init(worker: Any) -> None:
+def post_worker_init(_worker: object) -> None:
+    """Opens what the worker holds."""
     # Imported here: the master must not hold what only a worker opens.
-    from services.rest_api.wsgi import service
+    from services.rest_api.wsgi import service  # noqa: PLC0415
 
     service.start()
 
 
-def worker_exit(server: Any, worker: Any) -> None:
-    from services.rest_api.wsgi import service
+def worker_exit(_server: object, _worker: object) -> None:
+    """Closes it, when its last call is answered or the drain has run out."""
+    from services.rest_api.wsgi import service  # noqa: PLC0415
 
     service.stop()

@@ -21,8 +21,7 @@ class Heads:
         self._partitions = partitions
 
     def of_conversation(self, conversation_id: UUID, user_id: UUID) -> tuple[int | None, bool]:
-        """Its head as one of its users was told, None where Redis has none; whether its
-        partition is warm."""
+        """Its head as this user was told, None where Redis has none, and whether it is warm."""
         partition = partition_of(conversation_id, self._partitions)
         answers = self._run(
             ("HGET", HEADS(user_id), str(conversation_id)), ("GET", WARM(partition))
@@ -30,7 +29,7 @@ class Heads:
         if answers is None:
             return None, False
         head, warm = answers
-        return head and int(head), warm == WARM_VALUE
+        return None if head is None else int(head), warm == WARM_VALUE
 
     def of_user(self, user_id: UUID) -> tuple[dict[UUID, int], list[bool]]:
         """Conversation → head as far as Redis has them, and by partition whether it is warm."""
@@ -42,6 +41,7 @@ class Heads:
         return heads_in(fields), [value == WARM_VALUE for value in warm]
 
     def _run(self, *commands: tuple[str, ...]) -> list[Any] | None:
+        """Their answers, in order; None when Redis is away."""
         try:
             return self._cache.run(*commands)
         except CacheError as error:

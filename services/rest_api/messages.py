@@ -1,6 +1,7 @@
 """/conversations/{id}/messages, /messages/{id} and /messages/by-client-id/{clientMessageId}."""
 
 from collections.abc import Callable
+from functools import partial
 from uuid import UUID
 
 import falcon
@@ -15,7 +16,7 @@ from services.rest_api.store import Store
 
 
 class History:
-    """Newest first with `before` or with neither, oldest first with `after`."""
+    """GET: a page by seq, newest first with `before` or with neither, oldest first with `after`."""
 
     def __init__(self, reading: Reading, store: Store) -> None:
         self._reading = reading
@@ -44,6 +45,8 @@ class History:
 
 
 class OneMessage:
+    """GET: a message of one of the caller's conversations."""
+
     def __init__(self, reading: Reading, store: Store) -> None:
         self._reading = reading
         self._store = store
@@ -51,12 +54,12 @@ class OneMessage:
     def on_get(self, request: falcon.Request, response: falcon.Response, message_id: str) -> None:
         wanted = uuid_in(message_id, "messageId")
         user_id = caller_of(request).user_id
-        find = lambda: self._store.message(wanted, user_id)  # noqa: E731
+        find = partial(self._store.message, wanted, user_id)
         answer(response, find_fresh(self._reading, user_id, find))
 
 
 class SentMessage:
-    """What became of a send whose answer was lost."""
+    """GET: what became of a send whose answer was lost."""
 
     def __init__(self, reading: Reading, store: Store) -> None:
         self._reading = reading
@@ -67,7 +70,7 @@ class SentMessage:
     ) -> None:
         wanted = uuid_in(client_message_id, "clientMessageId")
         user_id = caller_of(request).user_id
-        find = lambda: self._store.message_by_client_id(wanted, user_id)  # noqa: E731
+        find = partial(self._store.message_by_client_id, wanted, user_id)
         answer(response, find_fresh(self._reading, user_id, find))
 
 

@@ -1,4 +1,4 @@
-"""Where a page starts and how long it is: query parameters and cursors. Pure."""
+"""Where a page starts and how long it is: query parameters and cursors."""
 
 import binascii
 import struct

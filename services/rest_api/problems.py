@@ -56,13 +56,13 @@ def install(app: "falcon.App[Any, Any]") -> None:
 
 
 def _answer_problem(
-    request: falcon.Request, response: falcon.Response, problem: Problem, _: dict[str, Any]
+    _request: falcon.Request, response: falcon.Response, problem: Problem, _: dict[str, Any]
 ) -> None:
     write(response, problem)
 
 
 def _answer_falcon(
-    request: falcon.Request, response: falcon.Response, error: falcon.HTTPError, _: dict[str, Any]
+    _request: falcon.Request, response: falcon.Response, error: falcon.HTTPError, _: dict[str, Any]
 ) -> None:
     status = falcon.http_status_to_code(error.status)
     known = _OF_FALCON.get(
@@ -87,6 +87,7 @@ def _answer_unexpected(
 
 
 def write(response: falcon.Response, problem: Problem) -> None:
+    """Makes `problem` the answer."""
     refusal = problem.refusal
     REFUSED.labels(refusal.error).inc()
     details = ProblemDetails(

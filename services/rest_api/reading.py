@@ -15,6 +15,8 @@ from services.rest_api.store import Log, Store
 
 
 class Reading:
+    """For any thread. Raises, besides what each says, what `Store` raises."""
+
     def __init__(self, store: Store, heads: Heads, commands: Commands, partitions: int) -> None:
         self._store = store
         self._heads = heads

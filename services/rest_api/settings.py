@@ -6,6 +6,8 @@ from libs.common.config import JwtSecret, RoleSettings
 
 
 class RestSettings(RoleSettings):
+    """One instance: one process."""
+
     listen_port: int = Field(8083, ge=1, le=65535)
     database_url: str = Field(pattern="^postgres(ql)?://")
     """Read only."""

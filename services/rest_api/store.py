@@ -185,4 +185,5 @@ def moment(value: datetime) -> str:
 
 
 def moment_or_none(value: datetime | None) -> str | None:
+    """The same, where there is one."""
     return None if value is None else moment(value)

@@ -155,20 +155,24 @@ class Worker:
         if not decided.writes:
             return
         changed = decided.changed.values()
-        await self._insist(lambda: sequence.claim(self._around.cache, epoch, changed))
+        with STAGE.labels("router_claim").time():
+            await self._insist(lambda: sequence.claim(self._around.cache, epoch, changed))
         body = WRITES.encode(decided.writes)
         queue = writes(self._partition).name
-        await self._insist(lambda: self._channel.publish(queue, body, lasting=True))
+        with STAGE.labels("router_write").time():
+            await self._insist(lambda: self._channel.publish(queue, body, lasting=True))
 
     async def _tell(self, decided: Decisions) -> None:
         """Only now does anyone learn of it (promise 2)."""
         changed = decided.changed.values()
         users = {entry.user_id for entry in decided.announcements}
-        listeners = await self._insist(
-            lambda: sequence.publish_heads(self._around.cache, changed, users)
-        )
+        with STAGE.labels("router_heads").time():
+            listeners = await self._insist(
+                lambda: sequence.publish_heads(self._around.cache, changed, users)
+            )
         batches = fan_out(decided.answers, decided.announcements, listeners)
-        await self._around.gateways.deliver(self._channel, batches)
+        with STAGE.labels("router_deliver").time():
+            await self._around.gateways.deliver(self._channel, batches)
         for queue, reply in decided.replies:
             try:
                 await self._channel.publish(queue, REPLIES.encode([reply]), lasting=False)

@@ -72,7 +72,8 @@ class Gateway:
             )
             await self._leave()
         finally:
-            self._end_sessions("RabbitMQ")
+            self._life.health.unready("RabbitMQ")
+            self._end_sessions("recovering")
             await incarnation.end()
 
     def close(self) -> None:
@@ -112,7 +113,6 @@ class Gateway:
 
     def _end_sessions(self, reason: str) -> None:
         self.incarnation = None
-        self._life.health.unready(reason)
         if self.congested:
             self._on_congestion(False)
         for connection in tuple(self.connections):
@@ -137,7 +137,7 @@ class Gateway:
 
     def _on_congestion(self, congested: bool) -> None:
         self.congested = congested
-        log.warning("reading from clients", paused=congested)
+        log.info("reading from clients", paused=congested)
         now = self.loop.time()
         for connection in self.connections:
             if congested:

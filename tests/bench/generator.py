@@ -26,6 +26,7 @@ BODY: Final = (
     b'"clientMessageId":"00000000-0000-4000-8000-%012x","content":"%012x %s"}'
 )
 OPENERS: Final = 20
+CONNECT_S: Final = 20.0
 
 
 class Plan(msgspec.Struct):
@@ -177,7 +178,7 @@ async def _connect(load: Load) -> list[Connection]:
             connection = Connection(plan.host, _token(plan, user), on_text)
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: connection, plan.host, plan.port)
-            await connection.ready
+            await asyncio.wait_for(connection.ready, CONNECT_S)
         return connection
 
     connections = await asyncio.gather(

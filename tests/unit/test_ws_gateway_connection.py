@@ -1,0 +1,334 @@
+"""The shell: bytes in, bytes out, and what the clock does. The client is `websockets`' own."""
+
+import asyncio
+import json
+import time
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+import jwt
+import pytest
+from websockets.client import ClientProtocol
+from websockets.frames import Frame, Opcode
+from websockets.http11 import Response
+from websockets.protocol import Event
+from websockets.uri import parse_uri
+
+from libs.common.protocol.events import Send
+from services.ws_gateway.connection import Connection
+from services.ws_gateway.gateway import Gateway
+from services.ws_gateway.session import Phase, Terms
+from services.ws_gateway.sweep import (
+    CLOSE_WITHIN_S,
+    CONNECT_WITHIN_S,
+    HANDSHAKE_WITHIN_S,
+    OPEN_WITHIN_S,
+    PONG_WITHIN_S,
+    REPEAT_OPEN_AFTER_S,
+    check,
+)
+from services.ws_gateway.wire import text_frame
+
+SECRET = "a secret of at least 32 characters"
+USER = UUID(int=0xA)
+CONVERSATION = UUID(int=0xC0)
+
+
+class Transport:
+    """What a connection uses of one; remembers each system call."""
+
+    def __init__(self) -> None:
+        self.writes: list[bytes] = []
+        self.ended = self.aborted = False
+
+    def write(self, data: bytes) -> None:
+        self.writes.append(data)
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def abort(self) -> None:
+        self.aborted = True
+
+    def is_closing(self) -> bool:
+        return self.aborted
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        pass
+
+
+class House:
+    """The gateway and its incarnation, as far as a connection sees them; the clock is ours."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+        self.events: list[Send] = []
+        self.entered: list[Connection] = []
+        self.left: list[Connection] = []
+        self.asked: list[Connection] = []
+        self.dirty: list[Connection] = []
+        terms = Terms("gateway-1", SECRET, 30, 1000, lambda: UUID(int=1))
+        self.gateway = SimpleNamespace(
+            loop=SimpleNamespace(time=lambda: self.now),
+            settings=SimpleNamespace(max_buffered_bytes=1 << 20, heartbeat_seconds=30),
+            connections=set(),
+            congested=False,
+            flush_soon=self.dirty.append,
+            gone=lambda _: None,
+            incarnation=SimpleNamespace(
+                terms=terms,
+                publishing=SimpleNamespace(event=self.events.append),
+                enter=self.entered.append,
+                leave=self.left.append,
+                ask=self.asked.append,
+            ),
+        )
+
+
+class Client:
+    """One connection with a client at its other end."""
+
+    def __init__(
+        self, house: House, url: str = "ws://x/api/chat/ws", token: str | None = None
+    ) -> None:
+        self.house = house
+        self.transport = Transport()
+        self.protocol = ClientProtocol(parse_uri(url))
+        self.connection = Connection(cast(Gateway, house.gateway))
+        self.connection.connection_made(cast(asyncio.Transport, self.transport))
+        request = self.protocol.connect()
+        if token is not None:
+            request.headers["Authorization"] = f"Bearer {token}"
+        self.protocol.send_request(request)
+        self.response = cast(Response, self.exchange()[0])
+
+    def exchange(self) -> list[Event]:
+        """Both ways, once; what the client got."""
+        for data in self.protocol.data_to_send():
+            if data:
+                self.connection.data_received(data)
+        return self.got()
+
+    def got(self) -> list[Event]:
+        while self.house.dirty:
+            self.house.dirty.pop().flush()
+        written, self.transport.writes = self.transport.writes, []
+        for data in written:
+            self.protocol.receive_data(data)
+        return self.protocol.events_received()
+
+    def pass_time(self, seconds: float) -> list[Event]:
+        self.house.now += seconds
+        check(self.connection, self.house.now, time.time(), heartbeat_s=30)
+        return self.got()
+
+
+def token(seconds: float = 60) -> str:
+    return jwt.encode({"sub": str(USER), "exp": time.time() + seconds}, SECRET, algorithm="HS256")
+
+
+def opened(house: House) -> Client:
+    client = Client(house, token=token())
+    client.connection.perform(client.connection.session.opened({}))
+    client.got()
+    return client
+
+
+def close_code(client: Client) -> int:
+    assert client.protocol.close_rcvd is not None
+    return client.protocol.close_rcvd.code
+
+
+def send_message(content: str = "hello") -> bytes:
+    fields = {"type": "SEND_MESSAGE", "conversationId": str(CONVERSATION), "content": content}
+    return json.dumps(fields).encode()
+
+
+def frame_json(event: Event) -> dict[str, Any]:
+    assert isinstance(event, Frame)
+    fields: dict[str, Any] = json.loads(bytes(event.data))
+    return fields
+
+
+# --- handshake -----------------------------------------------------------------------------
+
+
+def test_a_token_in_the_header_enters_at_once() -> None:
+    house = House()
+    client = Client(house, token=token())
+    assert client.response.status_code == 101
+    assert house.entered == [client.connection]
+    assert client.connection.session.phase is Phase.OPENING
+
+
+@pytest.mark.parametrize(
+    ("url", "bearer", "status"),
+    [
+        ("ws://x/elsewhere", None, 404),
+        ("ws://x/api/chat/ws", "nonsense", 401),
+        ("ws://x/api/chat/ws", token(-1), 401),
+    ],
+)
+def test_a_refused_handshake_ends_the_stream(url: str, bearer: str | None, status: int) -> None:
+    house = House()
+    client = Client(house, url, bearer)
+    assert client.response.status_code == status
+    assert "code" in json.loads(client.response.body)
+    assert client.transport.ended
+    assert not house.entered
+    client.connection.connection_lost(None)
+    assert not house.left
+
+
+def test_without_a_broker_there_is_no_session() -> None:
+    house = House()
+    house.gateway.incarnation = None
+    client = Client(house, token=token())
+    assert client.response.status_code == 503
+    assert int(client.response.headers["Retry-After"]) > 0
+
+
+# --- frames --------------------------------------------------------------------------------
+
+
+def test_what_is_written_in_one_turn_leaves_in_one_call() -> None:
+    client = opened(House())
+    for _ in range(3):
+        client.connection.write(text_frame(b"x"))
+    client.house.dirty.pop().flush()
+    assert client.transport.writes == [text_frame(b"x") * 3]
+
+
+def test_a_fragmented_message_is_one_message() -> None:
+    house = House()
+    client = opened(house)
+    text = send_message("é")
+    client.protocol.send_text(text[:20], fin=False)
+    client.protocol.send_ping(b"between")
+    client.protocol.send_continuation(text[20:60], fin=False)
+    client.protocol.send_continuation(text[60:], fin=True)
+    (pong,) = client.exchange()
+    assert isinstance(pong, Frame)
+    assert pong.opcode is Opcode.PONG
+    assert [event.content for event in house.events] == ["é"]
+
+
+@pytest.mark.parametrize(
+    ("parts", "code"),
+    [
+        ([b"x" * 65 * 1024], 1009),
+        ([b"x" * 40_000, b"x" * 30_000], 1009),
+        ([b"\xff\xfe"], 1007),
+        ([b'{"type":"PING","x":"\xc3', b'"}'], 1007),
+    ],
+)
+def test_what_is_no_text_message_closes(parts: list[bytes], code: int) -> None:
+    house = House()
+    client = opened(house)
+    client.protocol.send_text(parts[0], fin=len(parts) == 1)
+    for part in parts[1:]:
+        client.protocol.send_continuation(part, fin=True)
+    client.exchange()
+    assert close_code(client) == code
+    assert house.left == [client.connection]
+
+
+def test_64_kib_are_read() -> None:
+    client = opened(House())
+    client.protocol.send_text(b" " * (64 * 1024))
+    (error,) = client.exchange()
+    assert frame_json(error)["error"] == "INVALID_JSON"
+
+
+def test_a_binary_frame_gets_an_error_and_4400() -> None:
+    client = opened(House())
+    client.protocol.send_binary(b"x")
+    error, _ = client.exchange()
+    assert frame_json(error)["code"] == 400
+    assert close_code(client) == 4400
+
+
+def test_what_came_before_the_clients_close_is_published() -> None:
+    house = House()
+    client = opened(house)
+    client.protocol.send_text(send_message())
+    client.protocol.send_close(1000)
+    data = b"".join(client.protocol.data_to_send())
+    client.connection.data_received(data)
+    client.got()
+    assert len(house.events) == 1
+    assert close_code(client) == 1000
+    assert house.left == [client.connection]
+    client.connection.write(text_frame(b"late"))
+    assert not client.house.dirty
+
+
+def test_a_slow_reader_is_closed() -> None:
+    house = House()
+    client = opened(house)
+    client.connection.pause_writing()
+    client.got()
+    assert close_code(client) == 4408
+    assert house.left == [client.connection]
+
+
+# --- time ----------------------------------------------------------------------------------
+
+
+def test_a_handshake_has_a_deadline() -> None:
+    house = House()
+    transport = Transport()
+    connection = Connection(cast(Gateway, house.gateway))
+    connection.connection_made(cast(asyncio.Transport, transport))
+    check(connection, house.now + HANDSHAKE_WITHIN_S + 1, time.time(), heartbeat_s=30)
+    assert transport.aborted
+
+
+def test_connect_has_a_deadline() -> None:
+    client = Client(House())
+    assert client.pass_time(CONNECT_WITHIN_S - 1) == []
+    error, _ = client.pass_time(2)
+    assert frame_json(error)["error"] == "UNAUTHENTICATED"
+    assert close_code(client) == 4401
+
+
+def test_open_is_repeated_and_then_given_up() -> None:
+    house = House()
+    client = Client(house, token=token())
+    client.pass_time(REPEAT_OPEN_AFTER_S + 1)
+    assert house.asked == []
+    client.connection.asked_at = house.now
+    client.pass_time(REPEAT_OPEN_AFTER_S + 1)
+    assert house.asked == [client.connection]
+    client.pass_time(OPEN_WITHIN_S)
+    assert close_code(client) == 4500
+
+
+def test_a_silent_client_is_pinged_and_then_closed() -> None:
+    client = opened(House())
+    (ping,) = client.pass_time(31)
+    assert isinstance(ping, Frame)
+    assert ping.opcode is Opcode.PING
+    client.protocol.data_to_send()  # the pong gets lost
+    assert client.pass_time(PONG_WITHIN_S - 1) == []
+    client.pass_time(2)
+    assert close_code(client) == 4408
+    client.pass_time(CLOSE_WITHIN_S + 1)
+    assert client.transport.aborted
+
+
+def test_a_client_that_answers_stays() -> None:
+    client = opened(House())
+    client.pass_time(31)
+    client.exchange()
+    assert client.pass_time(PONG_WITHIN_S + 1) == []
+    assert not client.connection.ended
+
+
+def test_an_expired_token_ends_the_session() -> None:
+    client = opened(House())
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    error, _ = client.got()
+    assert frame_json(error)["error"] == "TOKEN_EXPIRED"
+    assert close_code(client) == 4401
