@@ -20,12 +20,13 @@ class Outbox(Generic[T]):
     def __init__(
         self, publish: Callable[[list[T]], Awaitable[None]], *, pacing_s: float, stage: str
     ) -> None:
-        """`publish` gets each batch once. When it raises, `flusher` ends with what it raised."""
+        """`publish` gets each batch once. When it raises, `failed` holds what it raised."""
         self._publish = publish
         self._pacing_s = pacing_s
         self._sizes = BATCH_SIZE.labels(stage)
         self._items: list[T] = []
         self._flusher: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Holds what `publish` raised. Items added afterwards stay where they are."""
 
@@ -33,13 +34,20 @@ class Outbox(Generic[T]):
         """Items that wait, not counting the batch in flight."""
         return len(self._items)
 
-    def add(self, item: T) -> None:
+    def add(self, item: T, *, patience_s: float = 0.0) -> None:
+        """An idle outbox waits up to `patience_s` for company before it flushes this item."""
         self._items.append(item)
-        if self._flusher is None and not self.failed.done():
-            self._flusher = asyncio.create_task(self._flush())
+        if self._flusher is not None or self.failed.done():
+            return
+        if patience_s <= 0:
+            self._start()
+        elif self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(patience_s, self._start)
 
     async def drain(self) -> None:
         """Returns when all that was added is confirmed. Raises what `publish` raised."""
+        if self._items and self._flusher is None and not self.failed.done():
+            self._start()
         while self._flusher is not None:
             await asyncio.wait((self._flusher, self.failed), return_when=asyncio.FIRST_COMPLETED)
             if self.failed.done():
@@ -49,11 +57,20 @@ class Outbox(Generic[T]):
 
     def close(self) -> None:
         """Forgets what waits."""
+        if self._timer is not None:
+            self._timer.cancel()
         if self._flusher is not None:
             self._flusher.cancel()
         self._items.clear()
         if self.failed.done():
             self.failed.exception()  # seen: asyncio needs not complain that nobody looked
+
+    def _start(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._flusher is None:
+            self._flusher = asyncio.create_task(self._flush())
 
     async def _flush(self) -> None:
         loop = asyncio.get_running_loop()

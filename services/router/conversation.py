@@ -48,7 +48,8 @@ class Conversation:
     head: int = 0
     claimed: int = 0
     """The head that Redis was last told: see `sequence.claim`."""
-    known_ids: KnownIds = field(default_factory=lambda: KnownIds(REMEMBERED))
+    older_ids: KnownIds | None = None
+    """Of the messages that aren't remembered; None while there are none."""
     _messages: dict[UUID, Message] = field(default_factory=dict)
     _identities: dict[tuple[UUID, UUID], Message] = field(default_factory=dict)
 
@@ -68,17 +69,20 @@ class Conversation:
 
     def perhaps_older(self, sender_id: UUID, identity: UUID) -> bool:
         """Whether only PostgreSQL can tell if this message came before."""
-        return (sender_id, identity) not in self._identities and self.known_ids.perhaps(
-            sender_id, identity
+        return (
+            self.older_ids is not None
+            and (sender_id, identity) not in self._identities
+            and self.older_ids.perhaps(sender_id, identity)
         )
 
     def remember(self, message: Message) -> None:
         self._messages[message.message_id] = message
         self._identities[message.sender_id, message.identity] = message
-        self.known_ids.add(message.sender_id, message.identity)
 
     def forget_oldest(self) -> None:
         """Keeps `REMEMBERED`. Not within a batch: what it has looked up must still be there."""
         while len(self._messages) > REMEMBERED:
             message = self._messages.pop(next(iter(self._messages)))
             self._identities.pop((message.sender_id, message.identity), None)
+            self.older_ids = self.older_ids or KnownIds(REMEMBERED)
+            self.older_ids.add(message.sender_id, message.identity)

@@ -10,7 +10,7 @@ import asyncpg
 from libs.common.domain.moment import milliseconds
 from libs.common.domain.status import Status
 from libs.common.sql import load_queries
-from services.router.conversation import Conversation, Message
+from services.router.conversation import REMEMBERED, Conversation, Message
 from services.router.known_ids import KnownIds
 
 QUERIES: Final = load_queries(Path(__file__).with_name("queries.sql"))
@@ -50,7 +50,7 @@ class Store:
             conversation = found[conversation_id]
             if len(messages) == LOADED:
                 oldest = min(message.seq for message in messages)
-                conversation.known_ids = await self._older_ids(conversation_id, oldest)
+                conversation.older_ids = await self._older_ids(conversation_id, oldest)
             for message in reversed(messages):
                 conversation.remember(message)
         return found
@@ -59,7 +59,7 @@ class Store:
         rows = await self._pool.fetch(
             QUERIES["older_identities"], conversation_id, before_seq, OLDER_MOST
         )
-        known = KnownIds(max(len(rows), LOADED))
+        known = KnownIds(max(len(rows), REMEMBERED))
         if len(rows) == OLDER_MOST:
             known.saturate()
             return known

@@ -189,6 +189,10 @@ class Worker:
             )
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
+        try:
+            return await step()
+        except PASSING as error:
+            log.warning("trouble", partition=self._partition, reason=repr(error))
         async for attempt in stamina.retry_context(
             on=PASSING, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
         ):

@@ -49,7 +49,11 @@ class Incarnation:
             uuid7,
         )
         self.publishing = Publishing(
-            channel, settings.partitions, settings.gateway_pacing_ms / 1000, on_congestion
+            channel,
+            settings.partitions,
+            pacing_s=settings.gateway_pacing_ms / 1000,
+            receipt_patience_s=settings.receipt_patience_ms / 1000,
+            on_congestion=on_congestion,
         )
         self._channel = channel
         self._partitions = settings.partitions

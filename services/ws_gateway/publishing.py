@@ -39,12 +39,17 @@ class Publishing:
         self,
         channel: Channel,
         partitions: int,
+        *,
         pacing_s: float,
+        receipt_patience_s: float,
         on_congestion: Callable[[bool], None],
     ) -> None:
-        """`on_congestion` is told when to stop (True) and when to go on reading from clients."""
+        """A receipt may wait `receipt_patience_s` to travel with others or with a message.
+
+        `on_congestion` is told when to stop (True) and when to go on reading from clients."""
         self._channel = channel
         self._partitions = partitions
+        self._receipt_patience_s = receipt_patience_s
         self._on_congestion = on_congestion
         self._congested = False
         self._waiting_bytes = 0
@@ -60,7 +65,9 @@ class Publishing:
 
     def event(self, event: Send | Delivered) -> None:
         self._waiting_bytes += _size(event)
-        self._events[partition_of(event.conversation_id, self._partitions)].add(event)
+        patience_s = 0.0 if isinstance(event, Send) else self._receipt_patience_s
+        outbox = self._events[partition_of(event.conversation_id, self._partitions)]
+        outbox.add(event, patience_s=patience_s)
         if self._waiting_bytes > MAX_WAITING_BYTES and not self._congested:
             self._congested = True
             self._on_congestion(True)

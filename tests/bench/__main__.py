@@ -80,7 +80,8 @@ def measure(stack: Stack, plan: Plan) -> dict[str, object]:
     cpu: dict[str, float] = defaultdict(float)
     for program, after in marks["measured"].items():
         cpu[program.rpartition("-")[0] or program] += after - marks["measuring"][program]
-    return {"cpu_s": dict(cpu)} | msgspec.to_builtins(result)
+    section: dict[str, object] = msgspec.to_builtins(result)
+    return section | {"cpu_s": dict(cpu)}
 
 
 def show(name: str, section: dict[str, object]) -> None:

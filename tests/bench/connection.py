@@ -31,10 +31,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.WriteTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's transports are no asyncio.WriteTransport by inheritance.
         self._transport = cast(asyncio.WriteTransport, transport)
         key = base64.b64encode(os.urandom(16)).decode()
         request = _REQUEST.format(host=self._host, key=key, token=self._token)
-        transport.write(request.encode())
+        self._transport.write(request.encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self.ready.done():

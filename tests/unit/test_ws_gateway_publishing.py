@@ -32,7 +32,9 @@ class Refusing:
 
 
 def publishing(channel: Refusing, told: list[bool]) -> Publishing:
-    return Publishing(cast(Channel, channel), 1, 0.0, told.append)
+    return Publishing(
+        cast(Channel, channel), 1, pacing_s=0.0, receipt_patience_s=0.0, on_congestion=told.append
+    )
 
 
 def send(number: int, content: str = "x") -> Send:

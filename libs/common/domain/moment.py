@@ -1,12 +1,17 @@
 """Moments travel as integers, milliseconds since 1970 UTC; clients see RFC 3339."""
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 
 def rfc3339(ms: int) -> str:
     """`1764000000123` → `2025-11-24T16:00:00.123Z`."""
-    moment = datetime.fromtimestamp(ms // 1000, UTC).replace(tzinfo=None)
-    return f"{moment.isoformat()}.{ms % 1000:03d}Z"
+    return f"{_second(ms // 1000)}.{ms % 1000:03d}Z"
+
+
+@lru_cache(maxsize=16)  # most times that are written at once fall into the same few seconds
+def _second(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).replace(tzinfo=None).isoformat()
 
 
 def milliseconds(moment: datetime) -> int:
