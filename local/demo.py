@@ -1,7 +1,6 @@
-"""`make demo`: two scripted users, each on a gateway of its own, chat through the running system."""
+"""`make demo`: two scripted users, each on a gateway of its own, chat through the system."""
 
 import asyncio
-import json
 import os
 import statistics
 import sys
@@ -26,7 +25,6 @@ SCRIPT = (
     ("Ben", "Yes!"),
 )
 COLOURS = {"Anna": "36", "Ben": "35", "dim": "2", "good": "32", "bold": "1"}
-FRAME_COLUMNS = 118
 
 
 class Stage:
@@ -43,14 +41,26 @@ class Stage:
         print(text, flush=True)
 
     def frame(self, who: str, arrow: str, frame: Frame, note: str = "") -> None:
-        text = json.dumps(frame, ensure_ascii=False)
-        if len(text) > FRAME_COLUMNS:
-            text = text[: FRAME_COLUMNS - 1] + "…"
         at = f"{(time.perf_counter() - self._began) * 1000:7.0f} ms"
+        kind = self.paint("bold", f"{frame['type']:<17}")
+        rest = {name: _short(value) for name, value in frame.items() if name != "type"}
         self.say(
-            f"{self.paint('dim', at)}  {self.paint(who, f'{who:<4} {arrow}')} {text}"
+            f"{self.paint('dim', at)}  {self.paint(who, f'{who:<4} {arrow}')} {kind} "
+            + " ".join(f"{self.paint('dim', name + '=')}{value}" for name, value in rest.items())
             + (f"  {self.paint('good', note)}" if note else "")
         )
+
+
+def _short(value: object) -> str:
+    """An id by its end, which tells it from others made in the same second."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{_short(k)}: {_short(v)}" for k, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_short, value)) + "]"
+    try:
+        return "…" + str(UUID(str(value)))[-6:]
+    except ValueError:
+        return str(value)
 
 
 class Player:
@@ -151,6 +161,7 @@ async def _read_back(
 
 
 def main() -> None:
+    """Exits with a sentence when nothing runs."""
     try:
         asyncio.run(play(Stack(os.environ.get("CHAT_STACK", "dev"))))
     except StackError as error:

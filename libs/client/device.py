@@ -39,9 +39,7 @@ class Device:
             backoff = BACKOFF_FIRST_S
             while not self.sessions or self.sessions[-1].closed:
                 try:
-                    session = await Session.open(
-                        self._url(), self._token, on_frame=self._on_frame
-                    )
+                    session = await Session.open(self._url(), self._token, on_frame=self._on_frame)
                     self.sessions.append(session)
                 except SessionClosed as closed:
                     if closed.code in FINAL_CODES:

@@ -51,7 +51,9 @@ class Received:
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
 
-    def __init__(self, socket: ClientConnection, on_frame: Callable[[Received], None] | None) -> None:
+    def __init__(
+        self, socket: ClientConnection, on_frame: Callable[[Received], None] | None
+    ) -> None:
         self.received: list[Received] = []
         self.user_id: UUID | None = None
         self.heads: dict[UUID, int] = {}
@@ -71,8 +73,10 @@ class Session:
         via: Via = "header",
         on_frame: Callable[[Received], None] | None = None,
     ) -> "Session":
-        """Connects and waits for CONNECT_SUCCESS. Raises Refused, SessionClosed, and what
-        `websockets` raises for a refused handshake."""
+        """Connects and waits for CONNECT_SUCCESS.
+
+        Raises SessionClosed, TimeoutError, and what `websockets` raises for a refused handshake.
+        """
         socket = await connect(
             url,
             additional_headers={"Authorization": f"Bearer {token}"} if via == "header" else None,
@@ -129,8 +133,10 @@ class Session:
     async def expect(
         self, frame_type: str, timeout_s: float = ANSWER_S, *, after: int = 0, **fields: object
     ) -> Frame:
-        """The first frame of this type and with these fields among those received, from number
-        `after` on; waits for it. Raises TimeoutError, SessionClosed."""
+        """The first frame of this type and with these fields, among those received or to come.
+
+        Looks from number `after` on. Raises TimeoutError, SessionClosed.
+        """
 
         def matching() -> Frame | None:
             for received in itertools.islice(self.received, after, None):

@@ -154,7 +154,7 @@ class Channel:
         if not self.lost.done():
             self.lost.set_result(None)
 
-    def _on_cancelled(self, frame: object) -> None:
+    def _on_cancelled(self, _: object) -> None:
         """The broker took the queue away: a consumer that gets nothing must not look alive."""
         if not self.lost.done():
             self.lost.set_result(None)

@@ -37,8 +37,9 @@ def load(settings: type[Settings]) -> Settings:
     try:
         return settings()
     except ValidationError as error:
-        print("This role can't start: these environment variables are wrong or missing.", file=sys.stderr)
+        lines = ["This role can't start: these environment variables are wrong or missing."]
         for problem in error.errors():
             name = "CHAT_" + "_".join(str(part) for part in problem["loc"]).upper()
-            print(f"  {name}: {problem['msg']}", file=sys.stderr)
+            lines.append(f"  {name}: {problem['msg']}")
+        sys.stderr.write("\n".join(lines) + "\n")
         raise SystemExit(78) from None

@@ -5,6 +5,7 @@ import gc
 import random
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from typing import Any, Final
 
 import structlog
@@ -31,13 +32,11 @@ class Life:
 
     async def pause(self, seconds: float) -> None:
         """Sleeps, but wakes to stop."""
-        try:
+        with suppress(TimeoutError):
             await asyncio.wait_for(self.stopping.wait(), seconds)
-        except TimeoutError:
-            pass
 
     async def until_stopped_or_lost(self, *lost: "asyncio.Future[Any]") -> None:
-        """Returns to stop; raises BrokerLost, or what a future of `lost` holds, when one is done."""
+        """Returns to stop. When a future of `lost` is done: raises what it holds, or BrokerLost."""
         stop = asyncio.ensure_future(self.stopping.wait())
         try:
             await asyncio.wait({stop, *lost}, return_when=asyncio.FIRST_COMPLETED)
@@ -49,15 +48,15 @@ class Life:
                 raise BrokerLost("connection lost")
 
 
-def run(role: str, settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
+def run(
+    role: str, settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]
+) -> None:
     """Runs `main` until it returns; a process of a role is this and nothing besides."""
     logs.configure(role, settings.instance, settings.log_level)
     uvloop.run(_live(settings, main))
 
 
-async def _live(
-    settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]
-) -> None:
+async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, Any, None]]) -> None:
     health = Health()
     life = Life(health)
     loop = asyncio.get_running_loop()

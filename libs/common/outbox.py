@@ -83,7 +83,7 @@ class Outbox(Generic[T]):
                 pause = self._pacing_s - (loop.time() - started)
                 if pause > 0:
                     await asyncio.sleep(pause)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - handed on, whatever it is
             if not self.failed.done():
                 self.failed.set_exception(error)
         finally:

@@ -44,12 +44,15 @@ _LASTING: Final[dict[str, Argument]] = {
 
 
 def dead() -> Queue:
+    """What could not be processed, with the reason in its headers: for people."""
     return Queue(DEAD, arguments={"x-queue-type": "quorum"})
 
 
 def events(partition: int) -> Queue:
     """Events that last, and commands: router's."""
-    return Queue(f"chat.events.{partition}", arguments=_LASTING | {"x-single-active-consumer": True})
+    return Queue(
+        f"chat.events.{partition}", arguments=_LASTING | {"x-single-active-consumer": True}
+    )
 
 
 def signals(partition: int) -> Queue:
@@ -62,7 +65,9 @@ def signals(partition: int) -> Queue:
 
 def writes(partition: int) -> Queue:
     """Entries on their way to PostgreSQL: persister's."""
-    return Queue(f"chat.writes.{partition}", arguments=_LASTING | {"x-single-active-consumer": True})
+    return Queue(
+        f"chat.writes.{partition}", arguments=_LASTING | {"x-single-active-consumer": True}
+    )
 
 
 def deliveries(gateway_id: str) -> Queue:
@@ -82,9 +87,10 @@ def replies(asker: str) -> Queue:
 
 
 def matches() -> Queue:
+    """Matches made by the match service: the routers', in turn."""
     return Queue(
         "chat.matches",
         arguments=_LASTING,
         exchange=MATCHES_EXCHANGE,
-        routing_keys=("match.created", "match.removed"),
+        routing_keys=("match.created",),
     )

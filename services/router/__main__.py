@@ -23,6 +23,7 @@ BARRIER_S = 30.0
 
 
 async def main(settings: RouterSettings, life: Life) -> None:
+    """Works on its share of the partitions, on one broker connection after the other."""
     cache = Cache(settings.redis_url)
     async with asyncpg.create_pool(settings.database_url, min_size=0, max_size=4) as pool:
 

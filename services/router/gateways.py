@@ -17,8 +17,10 @@ log = structlog.get_logger()
 
 
 class Gateways:
-    """Remembers which gateways are gone: their ids never come back, their sessions in Redis
-    may outlive them for a while."""
+    """Remembers which gateways are gone.
+
+    Their ids never come back, but their sessions in Redis may outlive them for a while.
+    """
 
     def __init__(self) -> None:
         self._gone: dict[str, None] = {}

@@ -64,23 +64,25 @@ class Memory:
                 self._conversations.move_to_end(event.conversation_id)
             else:
                 wanted.add(event.conversation_id)
-        if not (wanted or matches):
-            return
+        if wanted or matches:
+            await self._load_conversations(list(wanted), list(matches))
+
+    async def _load_conversations(self, ids: list[UUID], match_ids: list[UUID]) -> None:
         if self._behind:
             await self._asking.ask_barrier(self._partition)
             self._behind = False
         found: dict[UUID, Conversation] = {}
-        if wanted:
-            found |= await self._store.conversations(list(wanted))
-        if matches:
-            found |= await self._store.of_matches(list(matches))
+        if ids:
+            found |= await self._store.conversations(ids)
+        if match_ids:
+            found |= await self._store.of_matches(match_ids)
         for conversation_id, conversation in found.items():
             if conversation_id not in self._conversations:
                 self.keep(conversation)
 
     async def _bring_older_messages(self, events: Sequence[Event]) -> None:
         message_ids: set[UUID] = set()
-        client_ids: set[tuple[UUID, UUID]] = set()
+        identities: set[tuple[UUID, UUID]] = set()
         for event in events:
             if isinstance(event, CreateConversation):
                 continue
@@ -89,26 +91,21 @@ class Memory:
                 continue
             if isinstance(event, Delivered):
                 message_ids |= {i for i in event.message_ids if not conversation.message(i)}
-            elif _perhaps_older(event, conversation):
-                if event.client_message_id is None:
-                    message_ids.add(event.try_id)
-                else:
-                    client_ids.add((event.sender_id, event.client_message_id))
-        if not (message_ids or client_ids):
-            return
+            elif conversation.perhaps_older(event.sender_id, _identity(event)):
+                identities.add((event.sender_id, _identity(event)))
+        if message_ids or identities:
+            await self._load_messages(list(message_ids), list(identities))
+
+    async def _load_messages(
+        self, message_ids: list[UUID], identities: list[tuple[UUID, UUID]]
+    ) -> None:
         # They may have been decided here, forgotten, and not yet be stored.
         await self._asking.ask_barrier(self._partition)
-        found = []
-        if message_ids:
-            found += await self._store.messages(list(message_ids))
-        if client_ids:
-            found += await self._store.messages_by_client_id(list(client_ids))
-        for conversation_id, message in found:
+        for conversation_id, message in await self._store.messages(message_ids, identities):
             conversation = self._conversations.get(conversation_id)
             if conversation is not None and not conversation.message(message.message_id):
                 conversation.remember(message)
 
 
-def _perhaps_older(event: Send, conversation: Conversation) -> bool:
-    identity = event.client_message_id or event.try_id
-    return conversation.perhaps_older(event.sender_id, identity)
+def _identity(event: Send) -> UUID:
+    return event.client_message_id or event.try_id

@@ -100,9 +100,7 @@ class Opening:
             hashes |= await self._load(unknown, partitions)
         return {user_id: _heads(fields) for user_id, fields in hashes.items()}
 
-    async def _load(
-        self, users: list[UUID], partitions: int
-    ) -> dict[UUID, dict[bytes, bytes]]:
+    async def _load(self, users: list[UUID], partitions: int) -> dict[UUID, dict[bytes, bytes]]:
         """Fills the users' hashes from PostgreSQL; from then on `publish_heads` keeps them."""
         token = token_hex(8)
         batch = self._cache.batch()
@@ -120,7 +118,7 @@ class Opening:
         return dict(zip(users, map(_fields, await batch.run()), strict=True))
 
 
-def _fields(answer: Any) -> dict[bytes, bytes]:
+def _fields(answer: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - redis-py's answers
     """A hash as RESP3, or a script, returns it."""
     if isinstance(answer, dict):
         return answer

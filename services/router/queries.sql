@@ -19,17 +19,23 @@ cross join lateral (
     limit $2
 ) as m;
 
--- name: messages_by_id
+-- name: messages
+-- By id ($1), and by sender and identity: the client's id, or else the message's own ($2, $3).
 select conversation_id, id, sender_id, client_message_id, seq, changed_seq,
        status, created_at, delivered_at
 from messages
-where id = any($1::uuid[]);
-
--- name: messages_by_client_id
+where id = any($1::uuid[])
+union
 select m.conversation_id, m.id, m.sender_id, m.client_message_id, m.seq, m.changed_seq,
        m.status, m.created_at, m.delivered_at
-from unnest($1::uuid[], $2::uuid[]) as wanted(sender_id, client_message_id)
-join messages as m using (sender_id, client_message_id);
+from unnest($2::uuid[], $3::uuid[]) as wanted(sender_id, identity)
+join messages as m on m.sender_id = wanted.sender_id and m.client_message_id = wanted.identity
+union
+select m.conversation_id, m.id, m.sender_id, m.client_message_id, m.seq, m.changed_seq,
+       m.status, m.created_at, m.delivered_at
+from unnest($2::uuid[], $3::uuid[]) as wanted(sender_id, identity)
+join messages as m on m.id = wanted.identity and m.sender_id = wanted.sender_id
+where m.client_message_id is null;
 
 -- name: older_identities
 select sender_id, coalesce(client_message_id, id) as identity

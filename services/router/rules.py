@@ -256,9 +256,7 @@ def create(
     return conversation
 
 
-def _begin(
-    event: CreateConversation, conversation_id: UUID, decided: Decisions
-) -> Conversation:
+def _begin(event: CreateConversation, conversation_id: UUID, decided: Decisions) -> Conversation:
     conversation = Conversation(
         conversation_id=conversation_id,
         match_id=event.match_id,
@@ -290,8 +288,6 @@ def _announce_to_both(
     )
 
 
-def _reply(
-    to: ReplyTo | None, make: Callable[[ReplyTo], Reply], decided: Decisions
-) -> None:
+def _reply(to: ReplyTo | None, make: Callable[[ReplyTo], Reply], decided: Decisions) -> None:
     if to is not None:
         decided.replies.append((to.queue, make(to)))

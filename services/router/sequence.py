@@ -98,5 +98,7 @@ def raise_heads(batch: Batch, user_id: UUID, pairs: list[str | int]) -> None:
 
 
 def _sessions(answer: dict[bytes, bytes] | list[bytes]) -> dict[UUID, str]:
-    pairs = answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    pairs = (
+        answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
+    )
     return {UUID(session.decode()): gateway.decode() for session, gateway in pairs}

@@ -6,6 +6,8 @@ from libs.common.config import RoleSettings
 
 
 class RouterSettings(RoleSettings):
+    """CHAT_DATABASE_URL and so on, besides what every role has."""
+
     database_url: str = Field(pattern="^postgres(ql)?://")
     """Read only, on a cache miss."""
     router_prefetch: int = Field(64, ge=1)

@@ -67,18 +67,16 @@ class Store:
             known.add(row["sender_id"], row["identity"])
         return known
 
-    async def messages(self, ids: Sequence[UUID]) -> list[tuple[UUID, Message]]:
-        """Conversation id and message, for those of the ids that exist."""
-        rows = await self._pool.fetch(QUERIES["messages_by_id"], ids)
-        return [(row["conversation_id"], _message(row)) for row in rows]
-
-    async def messages_by_client_id(
-        self, identities: Sequence[tuple[UUID, UUID]]
+    async def messages(
+        self, ids: Sequence[UUID], identities: Sequence[tuple[UUID, UUID]]
     ) -> list[tuple[UUID, Message]]:
-        """The same by (sender, clientMessageId)."""
+        """Conversation id and message of those that exist.
+
+        Looked for by message id, and by sender and identity (`Message.identity`).
+        """
         senders = [sender for sender, _ in identities]
-        client_ids = [client_id for _, client_id in identities]
-        rows = await self._pool.fetch(QUERIES["messages_by_client_id"], senders, client_ids)
+        theirs = [identity for _, identity in identities]
+        rows = await self._pool.fetch(QUERIES["messages"], ids, senders, theirs)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def heads(self, user_ids: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:

@@ -183,10 +183,8 @@ class Worker:
         for part in parts:
             DEAD_LETTERS.labels("events").inc()
             log.error("event buried", partition=self._partition, reason=part.reason)
-            body, reason = part.body, part.reason
-            await self._insist(
-                lambda: self._channel.bury(body, source=self._source, reason=reason)
-            )
+            bury = partial(self._channel.bury, part.body, source=self._source, reason=part.reason)
+            await self._insist(bury)
 
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         try:

@@ -46,7 +46,8 @@ class Publishing:
     ) -> None:
         """A receipt may wait `receipt_patience_s` to travel with others or with a message.
 
-        `on_congestion` is told when to stop (True) and when to go on reading from clients."""
+        `on_congestion` is told when to stop (True) and when to go on reading from clients.
+        """
         self._channel = channel
         self._partitions = partitions
         self._receipt_patience_s = receipt_patience_s

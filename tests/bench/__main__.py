@@ -44,7 +44,10 @@ def main() -> None:
                 measured_s=arguments.seconds,
             )
             name = f"{rate:.0f}/s" if rate else "closed loop"
-            print(f"{name}, {arguments.pairs * 2} connections, {arguments.seconds:.0f} s …", flush=True)
+            print(
+                f"{name}, {arguments.pairs * 2} connections, {arguments.seconds:.0f} s …",
+                flush=True,
+            )
             sections[name] = measure(stack, plan)
     finally:
         stack.stop()
@@ -95,13 +98,15 @@ def show(name: str, section: dict[str, object]) -> None:
         ("acknowledgement", result.acknowledged_ms),
     ):
         figures = "  ".join(
-            f"{label} {value:8.2f}" for label, value in zip(("p50", "p95", "p99", "max"), values, strict=False)
+            f"{label} {value:8.2f}"
+            for label, value in zip(("p50", "p95", "p99", "max"), values, strict=False)
         )
         print(f"  {title + ' ms':<20}{figures}")
     total = sum(cpu.values())
     print(f"  CPU ms per message   {total / messages * 1000:.3f} in all, of which")
     for program, seconds in sorted(cpu.items(), key=lambda item: -item[1]):
-        print(f"    {program:<12}{seconds / messages * 1000:.3f}   {seconds / result.seconds:.2f} cores")
+        cores = seconds / result.seconds
+        print(f"    {program:<12}{seconds / messages * 1000:.3f}   {cores:.2f} cores")
     print(f"  generator    {result.generator_cpu_s / result.seconds:.2f} cores")
     lost = result.sent_in_all - min(
         result.received_in_all, result.acknowledged_in_all, result.delivered_in_all

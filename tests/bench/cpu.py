@@ -23,11 +23,14 @@ def cpu_seconds(roots: Mapping[str, int]) -> dict[str, float]:
             continue  # it ended while we looked
         parents[int(fields[1])].append(pid)
         used[pid] = sum(map(int, fields[11:15])) * TICK_S
-    return {name: sum(used.get(pid, 0.0) for pid in _tree(root, parents)) for name, root in roots.items()}
+    return {
+        name: sum(used.get(pid, 0.0) for pid in _tree(root, parents))
+        for name, root in roots.items()
+    }
 
 
 def _pids() -> Iterable[int]:
-    return (int(name) for name in os.listdir("/proc") if name.isdigit())
+    return (int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit())
 
 
 def _tree(root: int, children: Mapping[int, list[int]]) -> list[int]:

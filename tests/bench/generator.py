@@ -20,7 +20,9 @@ import uvloop
 from tests.bench.connection import Connection
 
 now = time.perf_counter
-PADDING: Final = b"a one to one chat message that is padded to a hundred bytes in all, as the peers'"
+PADDING: Final = (
+    b"a one to one chat message that is padded to a hundred bytes in all, as the peers'"
+)
 BODY: Final = (
     b'{"type":"SEND_MESSAGE","conversationId":"%s",'
     b'"clientMessageId":"00000000-0000-4000-8000-%012x","content":"%012x %s"}'
@@ -90,7 +92,9 @@ class Load:
             if self.measuring:
                 self.acknowledgement.append(now() - started)
         elif b'"MESSAGE_DELIVERED"' in text:
-            self.delivered += text.count(b'"', text.index(b'"messageIds"'), text.index(b"]")) // 2 - 1
+            self.delivered += (
+                text.count(b'"', text.index(b'"messageIds"'), text.index(b"]")) // 2 - 1
+            )
         elif b'"ERROR"' in text:
             self.errors.append(text[:300].decode())
 
@@ -182,7 +186,11 @@ async def _connect(load: Load) -> list[Connection]:
         return connection
 
     connections = await asyncio.gather(
-        *(connect(user, of_sender) for pair in users for user, of_sender in zip(pair, (True, False), strict=True))
+        *(
+            connect(user, of_sender)
+            for pair in users
+            for user, of_sender in zip(pair, (True, False), strict=True)
+        )
     )
     load.senders = connections[::2]
     return connections

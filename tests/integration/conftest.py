@@ -2,7 +2,6 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import httpx
@@ -71,7 +70,7 @@ def system() -> System:
 
 
 @pytest.fixture
-async def pair(system: System) -> AsyncIterator[tuple[UUID, UUID, UUID]]:
+async def pair(system: System) -> tuple[UUID, UUID, UUID]:
     """Two fresh users and their conversation."""
     anna, ben = uuid4(), uuid4()
-    yield anna, ben, await system.conversation(anna, ben)
+    return anna, ben, await system.conversation(anna, ben)

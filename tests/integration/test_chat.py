@@ -3,7 +3,9 @@
 import asyncio
 from uuid import UUID, uuid4
 
+import jwt
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Refused, Session, Via
@@ -202,14 +204,10 @@ async def test_without_connect_nothing_is_served(system: System) -> None:
 
 
 async def open_unauthenticated(system: System) -> Session:
-    from websockets.asyncio.client import connect
-
     return Session(await connect(system.socket_url, compression=None), None)
 
 
 def bad_token(system: System, how: str) -> str:
-    import jwt
-
     user = uuid4()
     claims = {"sub": str(user), "exp": 4102444800}
     return {

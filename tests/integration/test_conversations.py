@@ -82,9 +82,7 @@ async def test_users_may_not_make_conversations(system: System) -> None:
     assert (response.status_code, response.json()["code"]) == (403, "NOT_PERMITTED")
 
 
-async def test_who_may_see_a_conversation(
-    system: System, pair: tuple[UUID, UUID, UUID]
-) -> None:
+async def test_who_may_see_a_conversation(system: System, pair: tuple[UUID, UUID, UUID]) -> None:
     anna, ben, conversation = pair
     async with system.rest(ben) as rest:
         seen = (await rest.get(f"/conversations/{conversation}")).json()

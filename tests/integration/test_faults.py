@@ -1,4 +1,4 @@
-"""Processes die in the midst of a conversation; nothing acknowledged is lost, doubled, reordered."""
+"""Processes die in the midst of conversations: nothing acknowledged is lost, doubled, reordered."""
 
 import asyncio
 import os
@@ -16,80 +16,101 @@ from tests.integration.conftest import System
 USERS = 20
 MESSAGES = 2_000
 IN_FLIGHT = 4
+KILLS = ((0.2, "router-1"), (0.45, "persister-1"), (0.7, "gateway-1"))
+"""At which part of the messages which process gets SIGKILL."""
+
+Sent = tuple[int, str]
+"""seq and messageId of an acknowledged message."""
 
 
-@pytest.fixture(scope="session")
-def stack() -> Stack:
-    return Stack(os.environ["CHAT_STACK"])
+class Talk:
+    """Pairs of users who all send at once, several messages of each in flight."""
 
+    def __init__(self, system: System) -> None:
+        self.system = system
+        self.pairs: dict[UUID, tuple[UUID, UUID]] = {}
+        self.devices: dict[UUID, Device] = {}
+        self.acknowledged: defaultdict[UUID, list[Sent]] = defaultdict(list)
+        self._done = 0
+        self._marks = {round(MESSAGES * part): asyncio.Event() for part, _ in KILLS}
 
-@pytest.mark.timeout(300)
-async def test_kill_a_router_a_persister_a_gateway_during_2000_messages(
-    system: System, stack: Stack
-) -> None:
-    users = [uuid4() for _ in range(USERS)]
-    pairs = [(users[i], users[i + 1]) for i in range(0, USERS, 2)]
-    conversations = [await system.conversation(*pair) for pair in pairs]
-    devices = {user: Device(lambda: system.socket_url, system.token(user)) for user in users}
-    acknowledged: dict[UUID, list[tuple[int, str]]] = defaultdict(list)
-    done = 0
+    async def begin(self) -> None:
+        for _ in range(USERS // 2):
+            anna, ben = uuid4(), uuid4()
+            self.pairs[await self.system.conversation(anna, ben)] = (anna, ben)
+            for user in (anna, ben):
+                token = self.system.token(user)
+                self.devices[user] = Device(lambda: self.system.socket_url, token)
 
-    async def talk(user: UUID, conversation: UUID, share: int) -> None:
-        nonlocal done
-        for number in range(share):
-            sent = await devices[user].send(conversation, f"{share} {number}")
-            acknowledged[conversation].append((sent["seq"], sent["messageId"]))
-            done += 1
+    async def run(self, stack: Stack) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for conversation, pair in self.pairs.items():
+                for user in pair * IN_FLIGHT:
+                    tasks.create_task(self._send(user, conversation))
+            for part, program in KILLS:
+                tasks.create_task(self._kill(round(MESSAGES * part), stack, program))
 
-    async def kill_at(progress: float, program: str) -> None:
-        while done < MESSAGES * progress:
-            await asyncio.sleep(0.005)
+    async def _send(self, user: UUID, conversation: UUID) -> None:
+        for number in range(MESSAGES // USERS // IN_FLIGHT):
+            sent = await self.devices[user].send(conversation, f"number {number}")
+            self.acknowledged[conversation].append((sent["seq"], sent["messageId"]))
+            self._done += 1
+            if self._done in self._marks:
+                self._marks[self._done].set()
+
+    async def _kill(self, at: int, stack: Stack, program: str) -> None:
+        await self._marks[at].wait()
         await asyncio.to_thread(stack.signal, program, signal.SIGKILL)
 
-    async with asyncio.TaskGroup() as tasks:
-        for (anna, ben), conversation in zip(pairs, conversations, strict=True):
-            for user in (anna, ben):
-                for _ in range(IN_FLIGHT):
-                    tasks.create_task(
-                        talk(user, conversation, MESSAGES // USERS // IN_FLIGHT)
-                    )
-        for progress, program in ((0.2, "router-1"), (0.45, "persister-1"), (0.7, "gateway-1")):
-            tasks.create_task(kill_at(progress, program))
-    assert done == MESSAGES
+    async def end(self) -> None:
+        for device in self.devices.values():
+            await device.close()
 
+
+@pytest.mark.timeout(240)
+async def test_a_router_a_persister_and_a_gateway_killed_during_2000_messages(
+    system: System,
+) -> None:
+    talk = Talk(system)
+    await talk.begin()
+    await talk.run(Stack(os.environ["CHAT_STACK"]))
     database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
-    for (anna, ben), conversation in zip(pairs, conversations, strict=True):
-        expected = sorted(acknowledged[conversation])
+    for conversation, pair in talk.pairs.items():
+        expected = sorted(talk.acknowledged[conversation])
         assert len({seq for seq, _ in expected}) == len(expected), "a number given twice"
-        for user in (anna, ben):
+        assert len({message_id for _, message_id in expected}) == len(expected)
+        for user in pair:
             history = await system.history(user, conversation)
             assert [(item["seq"], item["messageId"]) for item in history] == expected
-        rows = await database.fetch(
-            "select seq, id::text from messages where conversation_id = $1 order by seq",
-            conversation,
-        )
-        assert [(row["seq"], row["id"]) for row in rows] == expected
-        live = live_messages(devices[ben], conversation)
-        assert live == sorted(live), "the live order is the log's"
-        changes = await database.fetch(
-            "select seq as n from messages where conversation_id = $1 "
-            "union select changed_seq from messages where conversation_id = $1",
-            conversation,
-        )
-        head = await database.fetchval(
-            "select head from conversations where id = $1", conversation
-        )
-        assert max(row["n"] for row in changes) == head
+            live = live_numbers(talk.devices[user], conversation)
+            assert live == sorted(set(live)), "the live order is the log's, each entry once"
+        await expect_stored(database, conversation, expected)
     await database.close()
-    for device in devices.values():
-        await device.close()
+    await talk.end()
 
 
-def live_messages(device: Device, conversation: UUID) -> list[int]:
-    """The numbers of the messages of others that a device got, in the order in which they came."""
+def live_numbers(device: Device, conversation: UUID) -> list[int]:
+    """The numbers of the other user's messages, in the order in which a device got them."""
     return [
         frame["seq"]
         for session in device.sessions
         for frame in session.frames("MESSAGE_RECEIVED")
         if frame["conversationId"] == str(conversation)
     ]
+
+
+async def expect_stored(
+    database: "asyncpg.Connection[asyncpg.Record]", conversation: UUID, expected: list[Sent]
+) -> None:
+    """Just these rows, and a log without a gap: each number is the creation's (1), a message's,
+    or a DELIVERED's."""
+    async with database.transaction(isolation="repeatable_read"):
+        rows = await database.fetch(
+            "select seq, id::text, changed_seq from messages "
+            "where conversation_id = $1 order by seq",
+            conversation,
+        )
+        head = await database.fetchval("select head from conversations where id = $1", conversation)
+    assert [(row["seq"], row["id"]) for row in rows] == expected
+    entries = {1, *(row["seq"] for row in rows), *(row["changed_seq"] for row in rows)}
+    assert entries == set(range(1, head + 1))

@@ -1,6 +1,6 @@
 """History by REST: both directions, cursors, and what was told is there at once."""
 
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from tests.integration.conftest import System
 
@@ -65,8 +65,6 @@ async def test_bad_parameters(system: System, pair: Pair) -> None:
 
 
 async def test_conversations_page_by_newest_activity(system: System) -> None:
-    from uuid import uuid4
-
     anna = uuid4()
     conversations = [await system.conversation(anna, uuid4()) for _ in range(5)]
     async with await system.open(anna) as phone:

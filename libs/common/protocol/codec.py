@@ -28,7 +28,7 @@ class Malformed:
 class Codec(Generic[T]):
     """Batches of one union of types."""
 
-    def __init__(self, union: Any) -> None:
+    def __init__(self, union: Any) -> None:  # noqa: ANN401 - no type for a union of types
         self._batch: msgspec.msgpack.Decoder[list[T]] = msgspec.msgpack.Decoder(list[union])
         self._item: msgspec.msgpack.Decoder[T] = msgspec.msgpack.Decoder(union)
         self._raw = msgspec.msgpack.Decoder(list[msgspec.Raw])
