@@ -71,7 +71,7 @@ class Player:
         self.user_id = uuid4()
         self.stage = stage
         self.session: Session | None = None
-        self.sent_at: dict[str, float] = {}
+        self.sent_at: dict[str | None, float] = {}
 
     async def enter(self, url: str, secret: str) -> Session:
         token = tokens.sign(secret, str(self.user_id))
@@ -80,7 +80,8 @@ class Player:
 
     def _show(self, received: Received) -> None:
         frame = received.frame
-        began = self.sent_at.get(frame.get("clientMessageId") or frame.get("messageId") or "")
+        names = (frame.get("clientMessageId"), frame.get("messageId"), frame.get("content"))
+        began = next((self.sent_at[name] for name in names if name in self.sent_at), None)
         note = f"{(received.at - began) * 1000:.1f} ms after sending" if began else ""
         self.stage.frame(self.name, "◀", frame, note)
 
@@ -135,7 +136,7 @@ async def _speak(speaker: Player, listener: Player, conversation: UUID, text: st
     }
     speaker.stage.say("")
     speaker.stage.frame(speaker.name, "▶", frame)
-    began = speaker.sent_at[str(client_id)] = time.perf_counter()
+    began = speaker.sent_at[str(client_id)] = listener.sent_at[text] = time.perf_counter()
     sent = await speaker.session.send_message(conversation, text, client_id)
     message_id = sent["messageId"]
     speaker.sent_at[message_id] = listener.sent_at[message_id] = began

@@ -167,20 +167,25 @@ class Session:
         await self._reading
 
     async def _read(self) -> None:
+        closed = SessionClosed(None, "reading ended")
         try:
             async for text in self._socket:
-                item = Received(json.loads(text), time.perf_counter())
-                self.received.append(item)
-                if self._on_frame is not None:
-                    self._on_frame(item)
-                self._answer(item.frame)
-                await self._tell()
-            self.closed = SessionClosed(self._socket.close_code, self._socket.close_reason or "")
+                await self._take(Received(json.loads(text), time.perf_counter()))
+            closed = SessionClosed(self._socket.close_code, self._socket.close_reason or "")
         except ConnectionClosed as error:
-            self.closed = _closed(error)
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(self.closed)
+            closed = _closed(error)
+        finally:
+            self.closed = closed
+            for answer in self._answers.values():
+                if not answer.done():
+                    answer.set_exception(closed)
+            await self._tell()
+
+    async def _take(self, item: Received) -> None:
+        self.received.append(item)
+        if self._on_frame is not None:
+            self._on_frame(item)
+        self._answer(item.frame)
         await self._tell()
 
     def _answer(self, frame: Frame) -> None:

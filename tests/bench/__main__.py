@@ -28,7 +28,9 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=100, help="of users: twice as many sockets")
     parser.add_argument("--rates", type=float, nargs="*", default=[0, 1000], help="0: closed loop")
     arguments = parser.parse_args()
-    environ = {"CHAT_PORT": "18090", "CHAT_MESSAGES_PER_SECOND": "1000000"} | dict(os.environ)
+    # Two partitions, as the prototype of DESIGN.md, section 9, had.
+    defaults = {"CHAT_PARTITIONS": "2", "CHAT_MESSAGES_PER_SECOND": "1000000"}
+    environ = defaults | dict(os.environ)
     stack = Stack("bench", environ, Progress())
     stack.start(Counts.of(environ, COUNTS), fresh=True)
     try:
