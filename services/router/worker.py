@@ -1,16 +1,16 @@
 """One partition's events, in order, from its queue to everyone who must know.
 
 A batch's way: `_decoded` → `Memory.bring` → `decide` → `_keep` (claimed in Redis, confirmed in
-the persister's queue) → `_tell` (readers, gateways, askers) → acknowledged. Whatever goes wrong
-for good on that way ends the worker; its channel is closed and the next owner begins again with
-the first event that was not acknowledged.
+the persister's queue) → `_publish_heads` → `_tell` (gateways, askers) → acknowledged. Whatever
+goes wrong for good on that way ends the worker; its channel is closed and the next owner begins
+again with the first event that was not acknowledged.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import stamina
@@ -26,7 +26,7 @@ from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
 from libs.common.protocol.events import CreateConversation, Event, Send
 from libs.common.topology import dead, events, signals, writes
 from services.router import rules, sequence
-from services.router.fan_out import fan_out
+from services.router.fan_out import Listeners, fan_out
 from services.router.gateways import Gateways
 from services.router.memory import Memory
 from services.router.opening import Opening
@@ -64,7 +64,8 @@ class Worker:
         self._channel = channel
         self._source = events(partition).name
         self._inbox: list[Incoming] = []
-        self._arrived = asyncio.Event()
+        self._awake = asyncio.Event()
+        self._finishing: asyncio.Task[None] | None = None
         self._epoch: int | None = None
         self._memory = Memory(
             around.store, around.asking, partition, around.settings.router_conversations
@@ -98,31 +99,42 @@ class Worker:
 
     def _receive(self, message: Incoming) -> None:
         self._inbox.append(message)
-        self._arrived.set()
+        self._awake.set()
 
     async def _run(self, leave: asyncio.Event) -> None:
         loop = asyncio.get_running_loop()
         leaving = asyncio.create_task(leave.wait())
+        leaving.add_done_callback(self._wake)
         pacing_s = self._around.settings.router_pacing_ms / 1000
         try:
-            while not leave.is_set():
-                arrival = asyncio.create_task(self._arrived.wait())
-                await asyncio.wait((arrival, leaving), return_when=asyncio.FIRST_COMPLETED)
-                arrival.cancel()
+            while True:
+                await self._awake.wait()
                 if leave.is_set():
                     break
+                batch = self._take()
+                if not batch:
+                    await self._finished()
+                    continue
                 started = loop.time()
-                await self._process(self._take())
+                await self._process(batch)
                 took = loop.time() - started
                 STAGE.labels("router_batch").observe(took)
                 if took < pacing_s:
                     await asyncio.sleep(pacing_s - took)
+            await self._finished()
         finally:
             leaving.cancel()
+            if self._finishing is not None:
+                self._finishing.cancel()
+
+    def _wake(self, done: "asyncio.Task[Any]") -> None:
+        if not done.cancelled():
+            done.exception()  # seen: `_finished` raises it
+        self._awake.set()
 
     def _take(self) -> list[Incoming]:
         batch, self._inbox = self._inbox, []
-        self._arrived.clear()
+        self._awake.clear()
         return batch
 
     async def _process(self, batch: list[Incoming]) -> None:
@@ -135,10 +147,28 @@ class Worker:
         decided, poisonous = decide(happened, self._memory, self._new_conversation_id)
         DUPLICATES.inc(decided.duplicates)
         await self._keep(decided, self._epoch)
-        await self._tell(decided)
+        listeners = await self._publish_heads(decided)
+        # The last steps overlap with the next batch's first ones, but never with its last ones.
+        await self._finished()
+        self._finishing = asyncio.create_task(self._finish(batch, decided, listeners, poisonous))
+        self._finishing.add_done_callback(self._wake)
+        self._memory.trim(decided.changed.values())
+
+    async def _finished(self) -> None:
+        """Returns when the batch before is acknowledged. Raises what went wrong with it."""
+        if self._finishing is not None:
+            await self._finishing
+
+    async def _finish(
+        self,
+        batch: list[Incoming],
+        decided: Decisions,
+        listeners: Listeners,
+        poisonous: list[Malformed],
+    ) -> None:
+        await self._tell(decided, listeners)
         await self._bury(poisonous)
         await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
-        self._memory.trim(decided.changed.values())
 
     async def _decoded(self, batch: list[Incoming]) -> list[Event]:
         happened: list[Event] = []
@@ -162,14 +192,16 @@ class Worker:
         with STAGE.labels("router_write").time():
             await self._insist(lambda: self._channel.publish(queue, body, lasting=True))
 
-    async def _tell(self, decided: Decisions) -> None:
-        """Only now does anyone learn of it (promise 2)."""
+    async def _publish_heads(self, decided: Decisions) -> Listeners:
+        """From here on readers know of it (promise 2: it can't be lost any more)."""
         changed = decided.changed.values()
         users = {entry.user_id for entry in decided.announcements}
         with STAGE.labels("router_heads").time():
-            listeners = await self._insist(
+            return await self._insist(
                 lambda: sequence.publish_heads(self._around.cache, changed, users)
             )
+
+    async def _tell(self, decided: Decisions, listeners: Listeners) -> None:
         batches = fan_out(decided.answers, decided.announcements, listeners)
         with STAGE.labels("router_deliver").time():
             await self._around.gateways.deliver(self._channel, batches)
