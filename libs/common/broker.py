@@ -9,7 +9,8 @@ and a routing key.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -46,6 +47,21 @@ class Overloaded(Exception):
 _LOST: Final = (AMQPError, ConnectionError, RuntimeError, asyncio.TimeoutError, OSError)
 
 
+@contextmanager
+def _lost_while(doing: str) -> Iterator[None]:
+    """Whatever says that the connection is gone, as BrokerLost."""
+    try:
+        yield
+    except _LOST as error:
+        raise BrokerLost(f"{doing}: {error}") from error
+    except asyncio.CancelledError as error:
+        # aiormq ends what is in flight with a bare cancellation when it finds the broker stuck.
+        task = asyncio.current_task()
+        if task is None or task.cancelling():
+            raise
+        raise BrokerLost(f"{doing}: the connection was given up") from error
+
+
 @dataclass(frozen=True, slots=True)
 class Incoming:
     """One AMQP message as it came."""
@@ -69,7 +85,7 @@ class Channel:
 
     async def declare(self, queue: Queue) -> None:
         """Raises BrokerLost, also when the queue exists with other arguments."""
-        try:
+        with _lost_while(f"declaring {queue.name}"):
             declared = await self._channel.declare_queue(
                 queue.name,
                 durable=queue.durable,
@@ -83,8 +99,6 @@ class Channel:
                 )
                 for key in queue.routing_keys:
                     await declared.bind(exchange, key)
-        except _LOST as error:
-            raise BrokerLost(f"declaring {queue.name}: {error}") from error
 
     async def publish(self, queue: str, body: bytes, *, lasting: bool) -> None:
         """Returns when the broker has confirmed; `lasting`, when it is on disk (promise 1).
@@ -100,16 +114,15 @@ class Channel:
         await self._publish(DEAD, body, Basic.Properties(delivery_mode=2, headers=headers))
 
     async def _publish(self, queue: str, body: bytes, properties: Basic.Properties) -> None:
-        try:
-            await self._underlay.basic_publish(
-                body, routing_key=queue, properties=properties, mandatory=True, wait=False
-            )
-        except PublishError as error:
-            raise Unroutable(queue) from error
-        except DeliveryError as error:
-            raise Overloaded(queue) from error
-        except _LOST as error:
-            raise BrokerLost(f"publishing to {queue}: {error}") from error
+        with _lost_while(f"publishing to {queue}"):
+            try:
+                await self._underlay.basic_publish(
+                    body, routing_key=queue, properties=properties, mandatory=True, wait=False
+                )
+            except PublishError as error:
+                raise Unroutable(queue) from error
+            except DeliveryError as error:
+                raise Overloaded(queue) from error
 
     async def consume(
         self, queue: str, receive: Callable[[Incoming], None], *, acknowledged: bool = True
@@ -130,17 +143,13 @@ class Channel:
                 )
             )
 
-        try:
+        with _lost_while(f"consuming {queue}"):
             await self._underlay.basic_consume(queue, on_message, no_ack=not acknowledged)
-        except _LOST as error:
-            raise BrokerLost(f"consuming {queue}: {error}") from error
 
     async def acknowledge(self, delivery_tag: int, *, multiple: bool = False) -> None:
         """With `multiple`, all up to this one. Raises BrokerLost."""
-        try:
+        with _lost_while("acknowledging"):
             await self._underlay.basic_ack(delivery_tag, multiple=multiple, wait=False)
-        except _LOST as error:
-            raise BrokerLost(f"acknowledging: {error}") from error
 
     async def close(self) -> None:
         try:
@@ -173,26 +182,22 @@ class Broker:
     async def connect(cls, url: str, name: str) -> "Broker":
         """Raises BrokerLost when there is no broker. `name` is shown in RabbitMQ's listings."""
         separator = "&" if "?" in url else "?"
-        try:
+        with _lost_while("connecting to RabbitMQ"):
             connection = await aio_pika.connect(
                 f"{url}{separator}heartbeat={HEARTBEAT_S}&name={name}",
                 timeout=CONNECT_TIMEOUT_S,
                 client_properties={"connection_name": name},
             )
-        except _LOST as error:
-            raise BrokerLost(f"connecting to RabbitMQ: {error}") from error
         return cls(connection)
 
     async def channel(self, prefetch: int = 0) -> Channel:
         """`prefetch`: how many unacknowledged messages it may hold; 0 for no bound."""
-        try:
+        with _lost_while("opening a channel"):
             channel = self._connection.channel(publisher_confirms=True, on_return_raises=True)
             await channel.initialize()
             await channel.set_qos(prefetch_count=prefetch)
             underlay = cast(UnderlayChannel, await channel.get_underlay_channel())
             return Channel(channel, underlay)
-        except _LOST as error:
-            raise BrokerLost(f"opening a channel: {error}") from error
 
     async def close(self) -> None:
         try:

@@ -1,5 +1,6 @@
 """Redis. The only importer of `redis`."""
 
+import asyncio
 from hashlib import sha1
 from typing import Any, Final
 
@@ -9,6 +10,7 @@ from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
 from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
 
 CacheError: Final = RedisError
@@ -32,14 +34,17 @@ class Cache:
 
     Nothing is retried on a time-out, unlike redis-py's default: not every command may be done
     twice. The caller knows which.
+
+    The time-out is ours: redis-py's goes through `asyncio.wait_for`, which in Python 3.11 can
+    swallow a cancellation, so that a worker would outlive its partition.
     """
 
     def __init__(self, url: str) -> None:
         self._redis: AsyncRedis = AsyncRedis.from_url(
             url,
             decode_responses=False,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
+            socket_timeout=None,
+            socket_connect_timeout=None,
             retry=AsyncRetry(NoBackoff(), 0),
         )
 
@@ -76,14 +81,22 @@ class Batch:
         """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again."""
         if not self._commands:
             return []
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                answers = await self._send_twice_at_most()
+        except TimeoutError as error:
+            raise CacheTimeout(f"no answer within {TIMEOUT_S} s") from error
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    async def _send_twice_at_most(self) -> list[Any]:
         answers = await self._send()
         if any(isinstance(answer, NoScriptError) for answer in answers):
             for lua in self._scripts.values():
                 await self._redis.script_load(lua.text)
             answers = await self._send()
-        for answer in answers:
-            if isinstance(answer, Exception):
-                raise answer
         return answers
 
     async def _send(self) -> list[Any]:

@@ -18,6 +18,8 @@ from libs.common.config import RoleSettings
 
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 2.0
+HEALTH_S: Final = 0.2
+CANCEL_AGAIN_S: Final = 0.5
 
 log = structlog.get_logger()
 
@@ -33,7 +35,8 @@ class Life:
     async def pause(self, seconds: float) -> None:
         """Sleeps, but wakes to stop."""
         with suppress(TimeoutError):
-            await asyncio.wait_for(self.stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self.stopping.wait()
 
     async def until_stopped_or_lost(self, *lost: "asyncio.Future[Any]") -> None:
         """Returns to stop. When a future of `lost` is done: raises what it holds, or BrokerLost."""
@@ -75,6 +78,29 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
         beating.cancel()
         admin.shutdown()
         log.info("stopped")
+
+
+async def tell_health(life: Life, waiting_for: Callable[[], str | None]) -> None:
+    """Says whether the role is ready, and what for it is not; until cancelled."""
+    while True:
+        reason = waiting_for()
+        if reason is None:
+            life.health.ready()
+        else:
+            life.health.unready(reason)
+        await asyncio.sleep(HEALTH_S)
+
+
+async def ended(*tasks: "asyncio.Task[Any]") -> None:
+    """Cancels the tasks and returns when they have ended; what they raised is theirs.
+
+    A cancellation can get lost on the way down: `asyncio.wait_for` of Python 3.11 drops one that
+    meets a result. So it is repeated.
+    """
+    while waiting := [task for task in tasks if not task.done()]:
+        for task in waiting:
+            task.cancel()
+        await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
 
 
 async def _beat(health: Health) -> None:

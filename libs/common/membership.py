@@ -37,6 +37,8 @@ class Membership:
         """New for each incarnation: what one does late is never taken for the other's."""
         self.joined = False
         """Whether Redis has ever confirmed us."""
+        self.answered = False
+        """Whether Redis did at the last sign of life."""
         self._cache = cache
         self._key = MEMBERS(role)
 
@@ -53,8 +55,9 @@ class Membership:
                 [names] = await batch.run()
         except (CacheError, OSError, TimeoutError) as error:
             log.warning("no answer about the members", member=self.member, reason=repr(error))
+            self.answered = False
             return None if self.joined else (self.member,)
-        self.joined = True
+        self.joined = self.answered = True
         return tuple(sorted(name.decode() for name in names))
 
     async def leave(self) -> None:

@@ -15,7 +15,7 @@ import structlog
 
 from libs.common.broker import Broker, BrokerLost, Channel
 from libs.common.domain.partition import fair_share
-from libs.common.lifecycle import Life
+from libs.common.lifecycle import Life, ended
 from libs.common.membership import BEAT_S, Membership
 from libs.common.metrics import PARTITIONS
 
@@ -95,8 +95,7 @@ class Partitions:
         try:
             await life.until_stopped_or_lost(self._broker.lost, keeping, *needed)
         finally:
-            keeping.cancel()
-            await asyncio.wait({keeping})
+            await ended(keeping)
             # Off the list first: the others stand by already when our channels close.
             await self._membership.leave()
             await self._release_all()
@@ -122,9 +121,8 @@ class Partitions:
         self._subscribe_to(frozenset())
         tasks = {held.task for held in self._subscriptions.values() if held.task}
         if self._broker.lost.done():
-            for task in tasks:
-                task.cancel()
-        if tasks:
+            await ended(*tasks)
+        elif tasks:
             await asyncio.wait(tasks)
 
     async def _keep(self, partition: int, subscription: _Subscription) -> None:
@@ -152,9 +150,7 @@ class Partitions:
             if leave.is_set():
                 await _any_of(working, channel.lost, within_s=RELEASE_S)
         finally:
-            leaving.cancel()
-            working.cancel()
-            await asyncio.wait({working})
+            await ended(leaving, working)
             await channel.close()
         if not working.cancelled():
             working.result()
@@ -168,4 +164,5 @@ async def _any_of(*futures: "asyncio.Future[Any]", within_s: float | None = None
 
 async def _pause(event: asyncio.Event, seconds: float) -> None:
     with suppress(TimeoutError):
-        await asyncio.wait_for(event.wait(), seconds)
+        async with asyncio.timeout(seconds):
+            await event.wait()

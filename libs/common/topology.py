@@ -10,6 +10,8 @@ from typing import Final
 MATCHES_EXCHANGE: Final = "matches"
 """A topic exchange of the match service; we declare it too, so that either may start first."""
 
+MATCH_CREATED: Final = "match.created"
+
 DEAD: Final = "chat.dead"
 REDELIVERY_LIMIT: Final = 50
 """Deaths a message may cause before it is held to be poisonous. A message is redelivered when
@@ -45,7 +47,8 @@ _LASTING: Final[dict[str, Argument]] = {
 
 def dead() -> Queue:
     """What could not be processed, with the reason in its headers: for people."""
-    return Queue(DEAD, arguments={"x-queue-type": "quorum"})
+    # A look returns the message: RabbitMQ 4 would drop it at the twentieth.
+    return Queue(DEAD, arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
 
 
 def events(partition: int) -> Queue:
@@ -92,5 +95,5 @@ def matches() -> Queue:
         "chat.matches",
         arguments=_LASTING,
         exchange=MATCHES_EXCHANGE,
-        routing_keys=("match.created",),
+        routing_keys=(MATCH_CREATED,),
     )

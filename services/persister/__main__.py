@@ -1,12 +1,13 @@
 """`python -m services.persister`: the one writer of PostgreSQL."""
 
 import asyncio
+from functools import partial
 
 from libs.common import topology
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.config import load
-from libs.common.lifecycle import Life, run, serve_while_connected
+from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
 from services.persister.flusher import Flusher
@@ -35,14 +36,12 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         )
         tasks = [
             asyncio.create_task(flusher.run()),
-            asyncio.create_task(tell_health(life, store, membership)),
+            asyncio.create_task(tell_health(life, partial(_waiting_for, store, membership))),
         ]
         try:
             await partitions.run(life, outgoing.lost, *tasks)
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await ended(*tasks)
 
     try:
         await serve_while_connected(settings.amqp_url, f"{ROLE}-{settings.instance}", life, serve)
@@ -51,16 +50,10 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         await cache.close()
 
 
-async def tell_health(life: Life, store: Store, membership: Membership) -> None:
-    """Unready while PostgreSQL is away; never dead for it, a restart would not bring it back."""
-    while True:
-        if not store.answering:
-            life.health.unready("PostgreSQL")
-        elif not membership.joined:
-            life.health.unready("Redis")
-        else:
-            life.health.ready()
-        await asyncio.sleep(0.2)
+def _waiting_for(store: Store, membership: Membership) -> str | None:
+    if not store.answering:
+        return "PostgreSQL"
+    return None if membership.joined else "Redis"
 
 
 if __name__ == "__main__":

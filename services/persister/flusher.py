@@ -123,7 +123,8 @@ class Flusher:
                 return True
             self._changed.clear()
             try:
-                await asyncio.wait_for(self._changed.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._changed.wait()
             except TimeoutError:
                 return due is not None
 

@@ -5,6 +5,7 @@ from typing import Final, TypeVar
 import falcon
 import msgspec
 
+from libs.common.protocol.codec import UNREADABLE
 from services.rest_api.problems import Problem
 
 MOST_BYTES: Final = 64 * 1024
@@ -29,7 +30,7 @@ def body_of(request: falcon.Request, decoder: "msgspec.json.Decoder[T]") -> T:
     except msgspec.ValidationError as error:
         # msgspec names the field and the type it wants, not what was sent.
         raise Problem("INVALID_FIELD", f"{error}.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except UNREADABLE:
         raise Problem("INVALID_JSON", "The body is not JSON.") from None
 
 

@@ -7,14 +7,16 @@ from threading import Thread
 from typing import Any, Final, TypeVar
 from uuid import UUID
 
+import structlog
 import uvloop
+from uuid_utils.compat import uuid7
 
 from libs.common import topology
 from libs.common.admin import Health
 from libs.common.asking import Asking
 from libs.common.broker import Broker, BrokerLost, Overloaded, Unroutable
-from libs.common.domain.partition import partition_of
-from libs.common.lifecycle import Life, serve_while_connected
+from libs.common.domain.partition import id_beside, partition_of
+from libs.common.lifecycle import RETRY_MOST_S, Life, serve_while_connected
 from libs.common.metrics import BARRIERS
 from libs.common.protocol.codec import EVENTS
 from libs.common.protocol.events import CreateConversation, ReplyTo
@@ -24,6 +26,8 @@ from services.rest_api.settings import RestSettings
 STOP_S: Final = 5.0
 
 T = TypeVar("T")
+
+log = structlog.get_logger()
 
 
 class Unanswered(Exception):
@@ -72,10 +76,15 @@ class Commands:
         self, match_id: UUID, user1_id: UUID, user2_id: UUID, now_ms: int
     ) -> ConversationReady | Refused:
         """The match's conversation, made if it has none. Safe to repeat."""
+        conversation_id = id_beside(match_id, uuid7, self._settings.partitions)
 
         def body(reply_to: ReplyTo) -> bytes:
             return EVENTS.encode(
-                [CreateConversation(match_id, user1_id, user2_id, now_ms, reply_to)]
+                [
+                    CreateConversation(
+                        conversation_id, match_id, user1_id, user2_id, now_ms, reply_to
+                    )
+                ]
             )
 
         async def ask(asking: Asking) -> Reply:
@@ -107,14 +116,18 @@ class Commands:
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
-            runner.run(
-                serve_while_connected(
-                    self._settings.amqp_url,
-                    f"rest_api {self._settings.instance}",
-                    self._life,
-                    self._serve,
-                )
-            )
+            runner.run(self._keep_serving())
+
+    async def _keep_serving(self) -> None:
+        name = f"rest_api {self._settings.instance}"
+        while not self._life.stopping.is_set():
+            try:
+                await serve_while_connected(self._settings.amqp_url, name, self._life, self._serve)
+            except Exception:
+                # A role of one loop would end here and be started anew; this process has other
+                # threads, which serve on and need this one.
+                log.exception("commands interrupted")
+                await self._life.pause(RETRY_MOST_S)
 
     async def _serve(self, broker: Broker) -> None:
         await self._declare(broker)

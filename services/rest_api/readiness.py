@@ -1,6 +1,7 @@
 """The probes' answers: what this instance waits for."""
 
 from threading import Event, Thread
+from time import monotonic
 from typing import Final
 
 from libs.common.admin import Health
@@ -9,10 +10,11 @@ from services.rest_api.commands import Commands
 from services.rest_api.store import Store
 
 INTERVAL_S: Final = 1.0
+HANGS_S: Final = 5.0
 
 
 class Readiness:
-    """Looks once a second, in a thread of its own."""
+    """Looks once a second, in threads of its own."""
 
     def __init__(
         self, health: Health, store: Store, cache: BlockingCache, commands: Commands
@@ -23,10 +25,11 @@ class Readiness:
         self._commands = commands
         self._redis_was_there = False
         self._stopping = Event()
-        self._thread = Thread(target=self._watch, name="readiness", daemon=True)
+        self._looked_at = monotonic()
 
     def start(self) -> None:
-        self._thread.start()
+        for name, target in (("readiness", self._watch), ("liveness", self._beat)):
+            Thread(target=target, name=name, daemon=True).start()
 
     def stop(self) -> None:
         self._stopping.set()
@@ -34,15 +37,23 @@ class Readiness:
 
     def _watch(self) -> None:
         while not self._stopping.is_set():
-            if self._commands.alive:
-                self._health.beat()
             waiting_for = self._waiting_for()
+            self._looked_at = monotonic()
             if self._stopping.is_set():
                 return
             if waiting_for is None:
                 self._health.ready()
             else:
                 self._health.unready(waiting_for)
+            self._stopping.wait(INTERVAL_S)
+
+    def _beat(self) -> None:
+        """In a thread of its own: a server that hangs makes us unready, never dead."""
+        while not self._stopping.is_set():
+            if self._commands.alive:
+                self._health.beat()
+            if monotonic() - self._looked_at > HANGS_S:
+                self._health.unready("a server that does not answer")
             self._stopping.wait(INTERVAL_S)
 
     def _waiting_for(self) -> str | None:

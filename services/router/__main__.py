@@ -9,7 +9,7 @@ from libs.common.asking import Asking
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.config import load
-from libs.common.lifecycle import Life, run, serve_while_connected
+from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
 from services.router.gateways import Gateways
@@ -20,42 +20,46 @@ from services.router.worker import Surroundings, Worker
 
 BARRIER_S = 30.0
 """How long to wait for a barrier before asking for another: PostgreSQL may be away."""
+CONNECT_S = 5.0
+READ_S = 10.0
+"""A PostgreSQL that vanished without a word must not hold a partition for ever."""
 
 
 async def main(settings: RouterSettings, life: Life) -> None:
     """Works on its share of the partitions, on one broker connection after the other."""
     cache = Cache(settings.redis_url)
-    async with asyncpg.create_pool(settings.database_url, min_size=0, max_size=4) as pool:
+    async with asyncpg.create_pool(
+        settings.database_url,
+        min_size=0,
+        max_size=4,
+        timeout=CONNECT_S,
+        command_timeout=READ_S,
+    ) as pool:
 
         async def serve(broker: Broker) -> None:
             asking = await Asking.open(broker, settings.instance, deadline_s=BARRIER_S)
             around = Surroundings(settings, cache, Store(pool), asking, Gateways())
+            membership = Membership(cache, "router", settings.instance)
             partitions = Partitions(
                 broker,
-                Membership(cache, "router", settings.instance),
+                membership,
                 partitions=settings.partitions,
                 prefetch=settings.router_prefetch,
                 work=partial(Worker.work, around),
             )
             beside = (
                 asyncio.create_task(forward_matches(broker, settings.partitions)),
-                asyncio.create_task(_end_together(asking, broker)),
+                asyncio.create_task(
+                    tell_health(life, lambda: None if membership.answered else "Redis")
+                ),
             )
-            life.health.ready()
             try:
-                await partitions.run(life)
+                await partitions.run(life, asking.lost, *beside)
             finally:
-                for task in beside:
-                    task.cancel()
+                await ended(*beside)
 
         await serve_while_connected(settings.amqp_url, settings.instance, life, serve)
     await cache.close()
-
-
-async def _end_together(asking: Asking, broker: Broker) -> None:
-    """No worker can go on without barriers: begin anew on a new connection."""
-    await asyncio.shield(asking.lost)
-    await broker.close()
 
 
 if __name__ == "__main__":

@@ -40,9 +40,8 @@ class Gateways:
 
     async def _deliver(self, channel: Channel, gateway_id: str, batch: Sequence[Delivery]) -> None:
         try:
-            await channel.publish(
-                deliveries(gateway_id).name, DELIVERIES.encode(batch), lasting=False
-            )
+            for body in DELIVERIES.encode_parts(batch):
+                await channel.publish(deliveries(gateway_id).name, body, lasting=False)
         except Unroutable:
             UNROUTABLE.inc(len(batch))
             self._gone[gateway_id] = None

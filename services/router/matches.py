@@ -4,16 +4,17 @@ import asyncio
 from datetime import UTC, datetime
 from typing import Final
 
-import msgspec
 import structlog
+from uuid_utils.compat import uuid7
 
 from libs.common.broker import Broker, BrokerLost, Channel, Incoming, Overloaded, Unroutable
 from libs.common.domain.moment import milliseconds
-from libs.common.domain.partition import partition_of
+from libs.common.domain.partition import id_beside, partition_of
 from libs.common.metrics import DEAD_LETTERS
-from libs.common.protocol.codec import EVENTS, MATCH
+from libs.common.protocol.codec import EVENTS, MATCH, UNREADABLE
 from libs.common.protocol.events import CreateConversation
-from libs.common.topology import dead, events, matches
+from libs.common.protocol.matches import Match
+from libs.common.topology import MATCH_CREATED, dead, events, matches
 
 PREFETCH: Final = 200
 REOPEN_S: Final = 1.0
@@ -29,45 +30,58 @@ async def forward_matches(broker: Broker, partitions: int) -> None:
     """
     while not broker.lost.done():
         try:
-            channel = await broker.channel(PREFETCH)
-            await _forward(channel, partitions)
+            await _forward(await broker.channel(PREFETCH), partitions)
         except (BrokerLost, Unroutable, Overloaded) as error:
             log.warning("matches interrupted", reason=repr(error))
         await asyncio.sleep(REOPEN_S)
 
 
 async def _forward(channel: Channel, partitions: int) -> None:
+    """One channel's life. Closing it gives the matches it holds to another router, or us again."""
     inbox: asyncio.Queue[Incoming] = asyncio.Queue()
-    for partition in range(partitions):
-        await channel.declare(events(partition))
-    for queue in (dead(), matches()):
-        await channel.declare(queue)
-    await channel.consume(matches().name, inbox.put_nowait)
-    while not channel.lost.done():
-        arrival = asyncio.create_task(inbox.get())
+    try:
+        for partition in range(partitions):
+            await channel.declare(events(partition))
+        for queue in (dead(), matches()):
+            await channel.declare(queue)
+        await channel.consume(matches().name, inbox.put_nowait)
+        while not channel.lost.done():
+            batch = await _next_batch(inbox, channel)
+            if batch:
+                await _forward_batch(channel, batch, partitions)
+    finally:
+        await channel.close()
+
+
+async def _next_batch(inbox: "asyncio.Queue[Incoming]", channel: Channel) -> list[Incoming]:
+    """What has come, at least one; none when the channel is lost."""
+    arrival = asyncio.create_task(inbox.get())
+    try:
         await asyncio.wait((arrival, channel.lost), return_when=asyncio.FIRST_COMPLETED)
         if not arrival.done():
-            arrival.cancel()
-            return
-        await _forward_batch(channel, [arrival.result(), *_waiting(inbox)], partitions)
-
-
-def _waiting(inbox: "asyncio.Queue[Incoming]") -> list[Incoming]:
-    return [inbox.get_nowait() for _ in range(inbox.qsize())]
+            return []
+        return [arrival.result(), *(inbox.get_nowait() for _ in range(inbox.qsize()))]
+    finally:
+        arrival.cancel()
 
 
 async def _forward_batch(channel: Channel, batch: list[Incoming], partitions: int) -> None:
+    """One that is forwarded again, after a crash, brings another id, which is then not used."""
     now = milliseconds(datetime.now(UTC))
     by_partition: dict[int, list[CreateConversation]] = {}
     for message in batch:
         try:
-            match = MATCH.decode(message.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            DEAD_LETTERS.labels("matches").inc()
-            log.error("match buried", reason=str(error))
-            await channel.bury(message.body, source=matches().name, reason=str(error))
+            match = _created(message)
+        except (ValueError, *UNREADABLE) as error:
+            await _bury(channel, message, repr(error))
             continue
-        event = CreateConversation(match.match_id, match.user1_id, match.user2_id, now)
+        event = CreateConversation(
+            conversation_id=id_beside(match.match_id, uuid7, partitions),
+            match_id=match.match_id,
+            user1_id=match.user1_id,
+            user2_id=match.user2_id,
+            created_at=now,
+        )
         partition = partition_of(match.match_id, partitions)
         by_partition.setdefault(partition, []).append(event)
     await asyncio.gather(
@@ -77,3 +91,16 @@ async def _forward_batch(channel: Channel, batch: list[Incoming], partitions: in
         )
     )
     await channel.acknowledge(batch[-1].delivery_tag, multiple=True)
+
+
+def _created(message: Incoming) -> Match:
+    """Raises one of UNREADABLE, or ValueError when it is no match.created."""
+    if message.routing_key != MATCH_CREATED:
+        raise ValueError(f"nothing is done about {message.routing_key}")
+    return MATCH.decode(message.body)
+
+
+async def _bury(channel: Channel, message: Incoming, reason: str) -> None:
+    DEAD_LETTERS.labels("matches").inc()
+    log.error("match buried", reason=reason)
+    await channel.bury(message.body, source=matches().name, reason=reason)

@@ -19,6 +19,10 @@ from libs.common.protocol.writes import InsertConversation, InsertMessage, MarkD
 from services.router.conversation import Conversation, Message
 
 
+class ImpossibleMatch(Exception):
+    """Its reason is a constant of `protocol.errors`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Announcement:
     """An entry of a log that every session of a user gets, but `except_session_id`."""
@@ -192,6 +196,7 @@ def _raise_to_delivered(
     event: Delivered, conversation: Conversation, risen: list[Message], decided: Decisions
 ) -> None:
     seq = conversation.head + 1
+    _announce_delivered(conversation, risen, seq, event.delivered_at, decided)
     decided.writes.append(
         MarkDelivered(
             conversation_id=conversation.conversation_id,
@@ -200,7 +205,6 @@ def _raise_to_delivered(
             delivered_at=event.delivered_at,
         )
     )
-    _announce_delivered(conversation, risen, seq, event.delivered_at, decided)
     conversation.head = seq
     for message in risen:
         message.status = Status.DELIVERED
@@ -224,24 +228,26 @@ def _announce_delivered(
 
 
 def create(
-    event: CreateConversation,
-    existing: Conversation | None,
-    new_id: Callable[[], UUID],
-    decided: Decisions,
+    event: CreateConversation, existing: Conversation | None, decided: Decisions
 ) -> Conversation | None:
-    """The conversation of a match, made if it has none; None when refused.
+    """The conversation of a match, made if it has none; None when the asker was refused.
 
-    `new_id` must give ids of the match's own partition.
+    Raises ImpossibleMatch when nobody asked who could be told.
     """
     users = {event.user1_id, event.user2_id}
+    refusal = None
     if len(users) != 2:
-        _reply(event.reply_to, lambda to: Refused(to.correlation_id, "SAME_USER"), decided)
+        refusal = "SAME_USER"
+    elif existing is not None and users != {existing.user1_id, existing.user2_id}:
+        refusal = "MATCH_CONFLICT"
+    if refusal is not None:
+        if event.reply_to is None:
+            raise ImpossibleMatch(refusal)
+        _reply(event.reply_to, lambda to: Refused(to.correlation_id, refusal), decided)
         return None
-    if existing is not None and users != {existing.user1_id, existing.user2_id}:
-        _reply(event.reply_to, lambda to: Refused(to.correlation_id, "MATCH_CONFLICT"), decided)
-        return None
-    conversation = existing or _begin(event, new_id(), decided)
-    created = conversation.created_at == event.created_at
+    conversation = existing or _begin(event, decided)
+    # By this very event: now, or before a router died that had not announced it for certain.
+    created = conversation.conversation_id == event.conversation_id
     if created:
         frame = frames.ConversationCreated(
             conversation_id=conversation.conversation_id,
@@ -256,9 +262,9 @@ def create(
     return conversation
 
 
-def _begin(event: CreateConversation, conversation_id: UUID, decided: Decisions) -> Conversation:
+def _begin(event: CreateConversation, decided: Decisions) -> Conversation:
     conversation = Conversation(
-        conversation_id=conversation_id,
+        conversation_id=event.conversation_id,
         match_id=event.match_id,
         user1_id=event.user1_id,
         user2_id=event.user2_id,
@@ -267,7 +273,7 @@ def _begin(event: CreateConversation, conversation_id: UUID, decided: Decisions)
     )
     decided.writes.append(
         InsertConversation(
-            conversation_id=conversation_id,
+            conversation_id=event.conversation_id,
             seq=1,
             match_id=event.match_id,
             user1_id=event.user1_id,
@@ -275,7 +281,7 @@ def _begin(event: CreateConversation, conversation_id: UUID, decided: Decisions)
             created_at=event.created_at,
         )
     )
-    decided.changed[conversation_id] = conversation
+    decided.changed[event.conversation_id] = conversation
     return conversation
 
 

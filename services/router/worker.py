@@ -10,20 +10,20 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import accumulate
 from typing import Any, Final, TypeVar
-from uuid import UUID
 
 import stamina
 import structlog
-from uuid_utils.compat import uuid7
 
 from libs.common.asking import Asking
 from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
 from libs.common.cache import Cache, CacheError
-from libs.common.domain.partition import id_in_partition
-from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERED, STAGE
+from libs.common.lifecycle import ended
+from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERED, REFUSED, STAGE
 from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
 from libs.common.protocol.events import CreateConversation, Event, Send
+from libs.common.protocol.frames import Error
 from libs.common.topology import dead, events, signals, writes
 from services.router import rules, sequence
 from services.router.fan_out import Listeners, fan_out
@@ -38,6 +38,9 @@ from services.router.warmth import keep_warm
 PASSING: Final = (*StoreError, CacheError, Overloaded, TimeoutError)
 """Troubles that pass: the step is repeated, with pauses up to 2 s, until the worker is ended.
 Every step may be done twice."""
+
+BATCH_BYTES: Final = 1 << 19
+"""Of events in one batch; what they bring about may be ten times as long."""
 
 T = TypeVar("T")
 
@@ -70,9 +73,6 @@ class Worker:
         self._memory = Memory(
             around.store, around.asking, partition, around.settings.router_conversations
         )
-        self._new_conversation_id: Callable[[], UUID] = partial(
-            id_in_partition, uuid7, partition, around.settings.partitions
-        )
 
     @classmethod
     async def work(
@@ -94,8 +94,7 @@ class Worker:
             for task in done:
                 task.result()
         finally:
-            for task in tasks:
-                task.cancel()
+            await ended(*tasks)
 
     def _receive(self, message: Incoming) -> None:
         self._inbox.append(message)
@@ -123,9 +122,7 @@ class Worker:
                     await asyncio.sleep(pacing_s - took)
             await self._finished()
         finally:
-            leaving.cancel()
-            if self._finishing is not None:
-                self._finishing.cancel()
+            await ended(leaving, *([self._finishing] if self._finishing else []))
 
     def _wake(self, done: "asyncio.Task[Any]") -> None:
         if not done.cancelled():
@@ -133,8 +130,12 @@ class Worker:
         self._awake.set()
 
     def _take(self) -> list[Incoming]:
-        batch, self._inbox = self._inbox, []
-        self._awake.clear()
+        """What has come, up to BATCH_BYTES, at least one message."""
+        sizes = accumulate(len(message.body) for message in self._inbox)
+        count = 1 + sum(size < BATCH_BYTES for size in sizes)
+        batch, self._inbox = self._inbox[:count], self._inbox[count:]
+        if not self._inbox:
+            self._awake.clear()
         return batch
 
     async def _process(self, batch: list[Incoming]) -> None:
@@ -144,7 +145,7 @@ class Worker:
         happened = await self._decoded(batch)
         BATCH_SIZE.labels("router").observe(len(happened))
         await self._insist(lambda: self._memory.bring(happened))
-        decided, poisonous = decide(happened, self._memory, self._new_conversation_id)
+        decided, poisonous = decide(happened, self._memory)
         DUPLICATES.inc(decided.duplicates)
         await self._keep(decided, self._epoch)
         listeners = await self._publish_heads(decided)
@@ -187,21 +188,28 @@ class Worker:
         changed = decided.changed.values()
         with STAGE.labels("router_claim").time():
             await self._insist(lambda: sequence.claim(self._around.cache, epoch, changed))
-        body = WRITES.encode(decided.writes)
         queue = writes(self._partition).name
         with STAGE.labels("router_write").time():
-            await self._insist(lambda: self._channel.publish(queue, body, lasting=True))
+            for body in WRITES.encode_parts(decided.writes):
+                await self._insist(partial(self._channel.publish, queue, body, lasting=True))
 
     async def _publish_heads(self, decided: Decisions) -> Listeners:
-        """From here on readers know of it (promise 2: it can't be lost any more)."""
-        changed = decided.changed.values()
+        """From here on readers know of it (promise 2: it can't be lost any more).
+
+        Also of what is announced again: whoever wrote it may have died before this step.
+        """
         users = {entry.user_id for entry in decided.announcements}
+        ids = {entry.conversation_id for entry in decided.announcements}
+        told = [known for known in map(self._memory.conversation, ids) if known is not None]
         with STAGE.labels("router_heads").time():
             return await self._insist(
-                lambda: sequence.publish_heads(self._around.cache, changed, users)
+                lambda: sequence.publish_heads(self._around.cache, told, users)
             )
 
     async def _tell(self, decided: Decisions, listeners: Listeners) -> None:
+        for answer in decided.answers:
+            if isinstance(answer.frame, Error):
+                REFUSED.labels(answer.frame.error).inc()
         batches = fan_out(decided.answers, decided.announcements, listeners)
         with STAGE.labels("router_deliver").time():
             await self._around.gateways.deliver(self._channel, batches)
@@ -231,9 +239,7 @@ class Worker:
         raise AssertionError("retry_context without a bound ends by success or cancellation")
 
 
-def decide(
-    happened: Sequence[Event], memory: Memory, new_conversation_id: Callable[[], UUID]
-) -> tuple[Decisions, list[Malformed]]:
+def decide(happened: Sequence[Event], memory: Memory) -> tuple[Decisions, list[Malformed]]:
     """Applies the rules in order. An event that breaks one is set aside, alone (promise 9)."""
     decided = Decisions()
     poisonous: list[Malformed] = []
@@ -243,7 +249,7 @@ def decide(
                 rules.send(event, memory.conversation(event.conversation_id), decided)
             elif isinstance(event, CreateConversation):
                 known = memory.of_match(event.match_id)
-                conversation = rules.create(event, known, new_conversation_id, decided)
+                conversation = rules.create(event, known, decided)
                 if conversation is not None and known is None:
                     memory.keep(conversation)
             else:

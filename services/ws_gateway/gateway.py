@@ -109,7 +109,8 @@ class Gateway:
         if self.connections:
             self._emptied.clear()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._emptied.wait(), LEAVE_WITHIN_S)
+                async with asyncio.timeout(LEAVE_WITHIN_S):
+                    await self._emptied.wait()
 
     def _end_sessions(self, reason: str) -> None:
         self.incarnation = None

@@ -17,8 +17,7 @@ from libs.common.protocol.events import Delivered, Event, Open, Send
 from libs.common.topology import events, signals
 
 MAX_WAITING_BYTES: Final = 4 << 20
-"""Beyond it no socket is read until half is confirmed. Bounds an AMQP message, too: with what
-one read of every socket may add it stays below RabbitMQ 4's limit of 16 MiB."""
+"""Beyond it no socket is read until half is confirmed."""
 BACKOFF_FIRST_S: Final = 0.05
 BACKOFF_MOST_S: Final = 1.0
 _EVENT_BYTES: Final = 150
@@ -96,23 +95,25 @@ class Publishing:
         self._buried.close()
 
     async def _publish_events(self, partition: int, batch: list[Event]) -> None:
-        queue = events(partition).name
-        body = EVENTS.encode(batch)
+        for body in EVENTS.encode_parts(batch):
+            await self._publish_until_taken(events(partition).name, body)
+        self._waiting_bytes -= sum(map(_size, batch))
+        if self._congested and self._waiting_bytes < MAX_WAITING_BYTES // 2:
+            self._congested = False
+            self._on_congestion(False)
+
+    async def _publish_until_taken(self, queue: str, body: bytes) -> None:
         backoff = BACKOFF_FIRST_S
         while True:
             try:
                 await self._channel.publish(queue, body, lasting=True)
                 break
             except Overloaded:
-                log.warning("queue refuses", queue=queue, items=len(batch), retry_s=backoff)
+                log.warning("queue refuses", queue=queue, size=len(body), retry_s=backoff)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
                 backoff = min(backoff * 2, BACKOFF_MOST_S)
             except Unroutable as error:
                 raise BrokerLost(f"{queue} is gone") from error
-        self._waiting_bytes -= sum(map(_size, batch))
-        if self._congested and self._waiting_bytes < MAX_WAITING_BYTES // 2:
-            self._congested = False
-            self._on_congestion(False)
 
     async def _publish_signals(self, partition: int, batch: list[Open]) -> None:
         """A signal that is refused is dropped: an Open is repeated by the clock."""

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.domain.moment import milliseconds, rfc3339
-from libs.common.domain.partition import fair_share, id_in_partition, partition_of
+from libs.common.domain.partition import fair_share, id_beside, partition_of
 from libs.common.domain.text import InvalidContent, clean_content
 
 
@@ -22,10 +22,11 @@ def test_partitions_never_change_between_releases() -> None:
     assert [partition_of(key, partitions) for partitions in (2, 4, 16, 64)] == [1, 3, 7, 7]
 
 
-@given(st.integers(1, 32), st.data())
-def test_an_id_can_be_drawn_in_any_partition(partitions: int, data: st.DataObject) -> None:
-    partition = data.draw(st.integers(0, partitions - 1))
-    assert partition_of(id_in_partition(uuid4, partition, partitions), partitions) == partition
+@given(st.uuids(), st.integers(1, 32))
+def test_a_conversation_lives_beside_its_match(match: UUID, partitions: int) -> None:
+    assert partition_of(id_beside(match, uuid4, partitions), partitions) == partition_of(
+        match, partitions
+    )
 
 
 @given(st.sets(st.text(min_size=1), min_size=1, max_size=9), st.integers(1, 64))

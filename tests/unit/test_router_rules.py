@@ -161,19 +161,30 @@ def test_status_never_sinks() -> None:
     assert message.status is Status.READ
 
 
+def create(user1: UUID, user2: UUID, reply_to: ReplyTo | None) -> CreateConversation:
+    return CreateConversation(uuid4(), uuid4(), user1, user2, 5, reply_to)
+
+
 def test_a_match_makes_one_conversation() -> None:
-    new_id = uuid4()
-    event = CreateConversation(uuid4(), ANNA, BEN, 5, ReplyTo("queue", "1"))
+    event = create(ANNA, BEN, ReplyTo("queue", "1"))
     decided = Decisions()
-    made = rules.create(event, None, lambda: new_id, decided)
+    made = rules.create(event, None, decided)
     assert made is not None
-    assert decided.replies == [("queue", ConversationReady("1", new_id, True))]
+    assert decided.replies == [("queue", ConversationReady("1", event.conversation_id, True))]
     assert {entry.user_id for entry in decided.announcements} == {ANNA, BEN}
-    again = Decisions()
-    later = CreateConversation(event.match_id, BEN, ANNA, 6, ReplyTo("queue", "2"))
-    assert rules.create(later, made, uuid4, again) is made
-    assert (again.writes, again.announcements) == ([], [])
-    assert again.replies == [("queue", ConversationReady("2", new_id, False))]
+    later = Decisions()
+    assert rules.create(create(BEN, ANNA, ReplyTo("queue", "2")), made, later) is made
+    assert (later.writes, later.announcements) == ([], [])
+    assert later.replies == [("queue", ConversationReady("2", event.conversation_id, False))]
+
+
+def test_the_same_creation_again_is_told_again() -> None:
+    event = create(ANNA, BEN, ReplyTo("queue", "1"))
+    made = rules.create(event, None, Decisions())
+    decided = Decisions()
+    rules.create(event, made, decided)
+    assert (decided.writes, len(decided.announcements)) == ([], 2)
+    assert decided.replies == [("queue", ConversationReady("1", event.conversation_id, True))]
 
 
 @pytest.mark.parametrize(
@@ -181,10 +192,12 @@ def test_a_match_makes_one_conversation() -> None:
 )
 def test_impossible_matches_are_refused(users: tuple[UUID, UUID], error: str) -> None:
     decided = Decisions()
-    event = CreateConversation(uuid4(), *users, 5, ReplyTo("queue", "1"))
-    assert rules.create(event, conversation(), uuid4, decided) is None
+    event = create(*users, ReplyTo("queue", "1"))
+    assert rules.create(event, conversation(), decided) is None
     assert decided.replies == [("queue", Refused("1", error))]
     assert decided.writes == []
+    with pytest.raises(rules.ImpossibleMatch, match=error):
+        rules.create(create(*users, None), conversation(), decided)
 
 
 def test_what_is_forgotten_is_perhaps_known_and_what_is_new_is_not() -> None:

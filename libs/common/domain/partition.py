@@ -17,12 +17,13 @@ def partition_of(key: UUID, partitions: int) -> int:
     return crc32(key.bytes) % partitions
 
 
-def id_in_partition(new_id: Callable[[], UUID], partition: int, partitions: int) -> UUID:
-    """A new id that falls into `partition`; draws `partitions` ids on average.
+def id_beside(other: UUID, new_id: Callable[[], UUID], partitions: int) -> UUID:
+    """A new id in the partition of `other`; draws `partitions` ids on average.
 
     A conversation lives in the partition of its match, so that one router, in order, sees
     every event about a match and "twice the same match" needs no lock between partitions.
     """
+    partition = partition_of(other, partitions)
     while True:
         candidate = new_id()
         if partition_of(candidate, partitions) == partition:

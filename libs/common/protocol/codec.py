@@ -1,8 +1,8 @@
 """Bytes ↔ batches. One AMQP message carries many items: a msgpack array of tagged arrays."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import msgspec
 
@@ -13,6 +13,12 @@ from libs.common.protocol.replies import Reply
 from libs.common.protocol.writes import Write
 
 T = TypeVar("T")
+
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes of any kind; RecursionError for what is nested too deep."""
+
+PART_BYTES: Final = 1 << 20
+"""RabbitMQ 4 closes a channel on a body above 16 MiB; long ones also hold up what is behind."""
 
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
 
@@ -36,24 +42,32 @@ class Codec(Generic[T]):
     def encode(self, items: Iterable[T]) -> bytes:
         return _encoder.encode(items if isinstance(items, list) else list(items))
 
+    def encode_parts(self, items: Sequence[T]) -> list[bytes]:
+        """The items in as few bodies of up to PART_BYTES as halving gives; mostly one."""
+        body = _encoder.encode(items)
+        if len(body) <= PART_BYTES or len(items) == 1:
+            return [body]
+        half = len(items) // 2
+        return self.encode_parts(items[:half]) + self.encode_parts(items[half:])
+
     def decode(self, body: bytes) -> tuple[list[T], list[Malformed]]:
         """The items in order, and what is none: one bad item never spoils its neighbours."""
         try:
             return self._batch.decode(body), []
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except UNREADABLE as error:
             return self._one_by_one(body, error)
 
     def _one_by_one(self, body: bytes, error: Exception) -> tuple[list[T], list[Malformed]]:
         try:
             raws = self._raw.decode(body)
-        except msgspec.DecodeError:
+        except UNREADABLE:
             return [], [Malformed(body, str(error))]
         items: list[T] = []
         malformed: list[Malformed] = []
         for raw in raws:
             try:
                 items.append(self._item.decode(raw))
-            except (msgspec.DecodeError, UnicodeDecodeError) as reason:
+            except UNREADABLE as reason:
                 malformed.append(Malformed(bytes(raw), str(reason)))
         return items, malformed
 

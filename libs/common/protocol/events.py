@@ -1,12 +1,14 @@
 """Events: what the gateways and the REST API tell the router.
 
 Fields are only ever appended, with defaults: old and new releases run side by side in a
-rollout. Times are milliseconds since 1970 UTC by the sender's clock.
+rollout. Times are by the sender's clock.
 """
 
 from uuid import UUID
 
 from msgspec import Struct
+
+from libs.common.protocol.units import Moment
 
 
 class _Event(Struct, frozen=True, array_like=True):
@@ -22,7 +24,7 @@ class Send(_Event, tag="send", frozen=True):
     """Version 7, stamped by the gateway for each try; a message's id is its first try's."""
     client_message_id: UUID | None
     content: str
-    accepted_at: int
+    accepted_at: Moment
     session_id: UUID
     gateway_id: str
 
@@ -33,7 +35,7 @@ class Delivered(_Event, tag="delivered", frozen=True):
     conversation_id: UUID
     user_id: UUID
     message_ids: list[UUID]
-    delivered_at: int
+    delivered_at: Moment
 
 
 class ReplyTo(Struct, frozen=True, array_like=True):
@@ -44,12 +46,14 @@ class ReplyTo(Struct, frozen=True, array_like=True):
 
 
 class CreateConversation(_Event, tag="create", frozen=True):
-    """Two users are matched. In `chat.events.{p}` of the *match*: see `id_in_partition`."""
+    """Two users are matched. In `chat.events.{p}` of the match."""
 
+    conversation_id: UUID
+    """Its id if the match has none yet: version 7, drawn by `id_beside` the match's."""
     match_id: UUID
     user1_id: UUID
     user2_id: UUID
-    created_at: int
+    created_at: Moment
     reply_to: ReplyTo | None = None
 
 
@@ -62,7 +66,7 @@ class Open(_Event, tag="open", frozen=True):
     user_id: UUID
     session_id: UUID
     gateway_id: str
-    expires_at: int
+    expires_at: Moment
 
 
 Signal = Open
