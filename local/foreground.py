@@ -46,7 +46,8 @@ def test(stack: Stack, arguments: Sequence[str], progress: Progress) -> int:
         with _interruptible():
             stack.start(Counts.of(os.environ, Counts(persister=2)), fresh=True, tied=True)
             try:
-                command = [sys.executable, "-m", "pytest", "tests", *arguments]
+                where = [] if any("tests/" in argument for argument in arguments) else ["tests"]
+                command = [sys.executable, "-m", "pytest", *where, *arguments]
                 code = _pytest(command, {**os.environ, **stack.environment()})
             finally:
                 stack.stop()

@@ -23,7 +23,15 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
     cache = Cache(settings.redis_url)
 
     async def serve(broker: Broker) -> None:
-        outgoing = await broker.channel()
+        speaking = await Broker.connect(settings.amqp_url, f"{ROLE}-{settings.instance} speaking")
+        try:
+            await work(broker, speaking)
+        finally:
+            await speaking.close()
+
+    async def work(broker: Broker, speaking: Broker) -> None:
+        """`broker` takes writes and acknowledges, `speaking` publishes."""
+        outgoing = await speaking.channel()
         await outgoing.declare(topology.dead())
         flusher = Flusher(outgoing, store, settings.flush_ms, settings.flush_items)
         membership = Membership(cache, ROLE, settings.instance)
@@ -34,10 +42,10 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
             prefetch=settings.prefetch,
             work=flusher.work,
         )
-        tasks = [
+        tasks = (
             asyncio.create_task(flusher.run()),
             asyncio.create_task(tell_health(life, partial(_waiting_for, store, membership))),
-        ]
+        )
         try:
             await partitions.run(life, outgoing.lost, *tasks)
         finally:
@@ -48,12 +56,6 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
     finally:
         await store.close()
         await cache.close()
-
-
-def _waiting_for(store: Store, membership: Membership) -> str | None:
-    if not store.answering:
-        return "PostgreSQL"
-    return None if membership.joined else "Redis"
 
 
 if __name__ == "__main__":

@@ -60,7 +60,11 @@ class Flusher:
     """
 
     def __init__(self, outgoing: Channel, store: Store, flush_ms: int, flush_items: int) -> None:
-        """`outgoing` carries dead letters and the answers to barriers."""
+        """`outgoing` carries dead letters and the answers to barriers.
+
+        Its connection must not be that of the partitions: in an alarm RabbitMQ stops reading from
+        a connection that publishes. Acknowledgements, which end the alarm, must get through.
+        """
         self._outgoing = outgoing
         self._store = store
         self._pending: Pending[Parcel] = Pending(
@@ -133,9 +137,9 @@ class Flusher:
         BATCH_SIZE.labels("store").observe(len(entries))
         with STAGE.labels("store").time():
             dead = await failures.store(entries, self._store.write)
-        await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
+        await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
 
     async def _answer(self, barriers: Iterable[Barrier]) -> None:
         passed: dict[str, list[BarrierPassed]] = defaultdict(list)

@@ -1,7 +1,9 @@
 """What the tests of the whole running system share. `make test` starts it and sets CHAT_*."""
 
+import asyncio
 import os
 import time
+from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
@@ -52,16 +54,24 @@ class System:
         after = "0"
         async with self.rest(user_id) as rest:
             while True:
-                response = await rest.get(
-                    f"/conversations/{conversation_id}/messages",
-                    params={"after": after, "limit": 100},
-                )
-                assert response.status_code == 200, response.text
-                page = response.json()
+                path = f"/conversations/{conversation_id}/messages?after={after}&limit=100"
+                page = await read(rest, path)
                 messages += page["items"]
                 if page["nextCursor"] is None:
                     return messages
                 after = page["nextCursor"]
+
+
+async def read(rest: httpx.AsyncClient, path: str) -> dict[str, Any]:
+    """What GET answers; 503 is waited out as its Retry-After says, for half a minute."""
+    async with asyncio.timeout(30):
+        while True:
+            response = await rest.get(path)
+            if response.status_code != 503:
+                assert response.status_code == 200, response.text
+                answer: dict[str, Any] = response.json()
+                return answer
+            await asyncio.sleep(float(response.headers["Retry-After"]))
 
 
 @pytest.fixture(scope="session")

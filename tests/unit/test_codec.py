@@ -46,7 +46,7 @@ def test_a_bad_item_is_set_aside_alone(bad: object) -> None:
     raws = [raw(first), msgspec.Raw(msgspec.msgpack.encode(bad)), raw(last)]
     items, [malformed] = EVENTS.decode(msgspec.msgpack.encode(raws))
     assert items == [first, last]
-    assert malformed.body == msgspec.msgpack.encode(bad)
+    assert malformed.body == msgspec.msgpack.encode([bad])
 
 
 def raw(event: Send) -> msgspec.Raw:

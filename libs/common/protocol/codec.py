@@ -20,6 +20,9 @@ UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 PART_BYTES: Final = 1 << 20
 """RabbitMQ 4 closes a channel on a body above 16 MiB; long ones also hold up what is behind."""
 
+_BATCH_OF_ONE: Final = b"\x91"
+"""msgpack's array of length 1: a dead letter can be put back into its queue as it is."""
+
 _encoder = msgspec.msgpack.Encoder(uuid_format="bytes")
 
 
@@ -68,7 +71,7 @@ class Codec(Generic[T]):
             try:
                 items.append(self._item.decode(raw))
             except UNREADABLE as reason:
-                malformed.append(Malformed(bytes(raw), str(reason)))
+                malformed.append(Malformed(_BATCH_OF_ONE + bytes(raw), str(reason)))
         return items, malformed
 
 
