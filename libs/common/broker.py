@@ -10,12 +10,11 @@ and a routing key.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import aio_pika
-import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aiormq.abc import DeliveredMessage
 from aiormq.channel import Channel as UnderlayChannel
@@ -28,8 +27,6 @@ from libs.common.topology import DEAD, Queue
 HEARTBEAT_S: Final = 5
 """aio-pika's default would notice a dead broker only after three minutes."""
 CONNECT_TIMEOUT_S: Final = 5.0
-
-log = structlog.get_logger()
 
 
 class BrokerLost(Exception):
@@ -152,10 +149,9 @@ class Channel:
             await self._underlay.basic_ack(delivery_tag, multiple=multiple, wait=False)
 
     async def close(self) -> None:
-        try:
+        """Also when it is gone already."""
+        with suppress(BrokerLost), _lost_while("closing a channel"):
             await self._channel.close()
-        except _LOST as error:
-            log.debug("closing a channel that was gone", reason=str(error))
 
     def _on_closed(self, closing: "asyncio.Future[Any]") -> None:
         if not closing.cancelled():
@@ -200,10 +196,9 @@ class Broker:
             return Channel(channel, underlay)
 
     async def close(self) -> None:
-        try:
+        """Also when it is gone already."""
+        with suppress(BrokerLost), _lost_while("closing a connection"):
             await self._connection.close()
-        except _LOST as error:
-            log.debug("closing a connection that was gone", reason=str(error))
 
     def _on_closed(self, *_: object) -> None:
         if not self.lost.done():

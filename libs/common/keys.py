@@ -27,6 +27,10 @@ class Key:
 SEQ: Final = Key("seq:%s", DAY, "router")
 """String `epoch:head` by conversation: the arbiter of sequence numbers. See `router.sequence`."""
 
+EPOCH: Final = Key("epoch:%s", 30 * DAY, "router")
+"""Number by partition: its newest owner's epoch. A later owner's is greater, even when Redis'
+clock has gone back."""
+
 HEADS: Final = Key("heads:%s", DAY, "router")
 """Hash conversation → head by user, of all their conversations once field `*` is there."""
 

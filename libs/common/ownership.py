@@ -22,8 +22,11 @@ from libs.common.metrics import PARTITIONS
 RELEASE_S: Final = 4.0
 """How long a worker may take to finish what it holds. Then its channel is closed all the same,
 and what it had not acknowledged goes, in order, to the next owner."""
-REOPEN_S: Final = 1.0
+REOPEN_FIRST_S: Final = 1.0
 """Pause before a partition whose channel or worker died alone is opened again."""
+REOPEN_MOST_S: Final = 30.0
+"""The pause doubles up to this while it dies soon: each time counts against the delivery limit of
+what it held (`topology.REDELIVERY_LIMIT`), also of what is not to blame."""
 
 Work = Callable[[int, Channel, asyncio.Event], Coroutine[Any, Any, None]]
 """`work(partition, channel, leave)` is one replica's work on one partition.
@@ -32,7 +35,7 @@ It declares and consumes what it needs on `channel`, which is its own, and goes 
 is set; then it takes nothing more, finishes and acknowledges what it holds, and returns. The
 channel is closed after it, which hands the rest over in order; a cancelled consumer would not
 (DESIGN.md, section 9). When the channel is lost the work is cancelled: it must then publish
-nothing more. What it raises is logged, and the partition is opened anew after REOPEN_S.
+nothing more. What it raises is logged, and the partition is opened anew after a pause.
 """
 
 log = structlog.get_logger()
@@ -128,14 +131,19 @@ class Partitions:
     async def _keep(self, partition: int, subscription: _Subscription) -> None:
         """Works on one partition until it is left, on one channel after the other."""
         try:
+            pause = REOPEN_FIRST_S
             while not (subscription.leave.is_set() or self._broker.lost.done()):
+                began = asyncio.get_running_loop().time()
                 try:
                     await self._open(partition, subscription.leave)
                 except BrokerLost as error:
                     log.warning("channel lost", partition=partition, reason=str(error))
                 except Exception:
                     log.exception("worker failed", partition=partition)
-                await _pause(subscription.leave, REOPEN_S)
+                if asyncio.get_running_loop().time() - began > REOPEN_MOST_S:
+                    pause = REOPEN_FIRST_S
+                await _pause(subscription.leave, pause)
+                pause = min(pause * 2, REOPEN_MOST_S)
         finally:
             del self._subscriptions[partition]
             log.info("partition left", partition=partition)

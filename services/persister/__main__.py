@@ -58,6 +58,12 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         await cache.close()
 
 
+def _waiting_for(store: Store, membership: Membership) -> str | None:
+    if not store.answering:
+        return "PostgreSQL"
+    return None if membership.joined else "Redis"
+
+
 if __name__ == "__main__":
     settings = load(PersisterSettings)
     run(ROLE, settings, lambda life: persist(settings, life))

@@ -12,6 +12,7 @@ from libs.common.config import load
 from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
+from libs.common.topology import dead, events, matches, signals, writes
 from services.router.gateways import Gateways
 from services.router.matches import forward_matches
 from services.router.settings import RouterSettings
@@ -37,6 +38,7 @@ async def main(settings: RouterSettings, life: Life) -> None:
     ) as pool:
 
         async def serve(broker: Broker) -> None:
+            await _declare(broker, settings.partitions)
             asking = await Asking.open(broker, settings.instance, deadline_s=BARRIER_S)
             around = Surroundings(settings, cache, Store(pool), asking, Gateways())
             membership = Membership(cache, "router", settings.instance)
@@ -60,6 +62,17 @@ async def main(settings: RouterSettings, life: Life) -> None:
 
         await serve_while_connected(settings.amqp_url, settings.instance, life, serve)
     await cache.close()
+
+
+async def _declare(broker: Broker, partitions: int) -> None:
+    """All queues, before this router says that it is ready. Raises BrokerLost."""
+    channel = await broker.channel()
+    await channel.declare(dead())
+    await channel.declare(matches())
+    for partition in range(partitions):
+        for queue in (events(partition), signals(partition), writes(partition)):
+            await channel.declare(queue)
+    await channel.close()
 
 
 if __name__ == "__main__":

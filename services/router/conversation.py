@@ -7,7 +7,7 @@ from uuid import UUID
 from libs.common.domain.status import Status
 from services.router.known_ids import KnownIds
 
-REMEMBERED: Final = 256
+REMEMBERED: Final = 128
 """Messages of a conversation whose state is at hand; older ones are looked up when named. More
 than one user can send while the other's pongs are on their way."""
 
@@ -84,5 +84,5 @@ class Conversation:
         while len(self._messages) > REMEMBERED:
             message = self._messages.pop(next(iter(self._messages)))
             self._identities.pop((message.sender_id, message.identity), None)
-            self.older_ids = self.older_ids or KnownIds(REMEMBERED)
+            self.older_ids = self.older_ids or KnownIds()
             self.older_ids.add(message.sender_id, message.identity)

@@ -14,7 +14,7 @@ from libs.common.metrics import DEAD_LETTERS
 from libs.common.protocol.codec import EVENTS, MATCH, UNREADABLE
 from libs.common.protocol.events import CreateConversation
 from libs.common.protocol.matches import Match
-from libs.common.topology import MATCH_CREATED, dead, events, matches
+from libs.common.topology import MATCH_CREATED, events, matches
 
 PREFETCH: Final = 200
 REOPEN_S: Final = 1.0
@@ -40,10 +40,6 @@ async def _forward(channel: Channel, partitions: int) -> None:
     """One channel's life. Closing it gives the matches it holds to another router, or us again."""
     inbox: asyncio.Queue[Incoming] = asyncio.Queue()
     try:
-        for partition in range(partitions):
-            await channel.declare(events(partition))
-        for queue in (dead(), matches()):
-            await channel.declare(queue)
         await channel.consume(matches().name, inbox.put_nowait)
         while not channel.lost.done():
             batch = await _next_batch(inbox, channel)

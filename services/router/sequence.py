@@ -5,7 +5,7 @@ from typing import Final
 from uuid import UUID
 
 from libs.common.cache import Batch, Cache, Lua
-from libs.common.keys import HEADS, SEQ, SESSIONS
+from libs.common.keys import EPOCH, HEADS, SEQ, SESSIONS
 from services.router.conversation import Conversation
 
 _CLAIM: Final = Lua("""
@@ -13,12 +13,21 @@ _CLAIM: Final = Lua("""
 local stored = redis.call('GET', KEYS[1])
 if stored then
     local epoch, head = string.match(stored, '^(%d+):(%d+)$')
-    epoch = tonumber(epoch)
-    if epoch > tonumber(ARGV[1]) then return 0 end
-    if epoch == tonumber(ARGV[1]) and head ~= ARGV[2] and head ~= ARGV[3] then return 0 end
+    if tonumber(epoch) > tonumber(ARGV[1]) then return epoch end
+    if epoch == ARGV[1] and head ~= ARGV[2] and head ~= ARGV[3] then return epoch end
 end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[3], 'EX', ARGV[4])
-return 1
+return '0'
+""")
+
+_NEXT_EPOCH: Final = Lua("""
+-- Greater than the stored one, than ARGV[1] and, if Redis' clock allows, than all before (in µs).
+local time = redis.call('TIME')
+local now = time[1] * 1000000 + time[2]
+local stored = tonumber(redis.call('GET', KEYS[1]) or '0')
+local epoch = string.format('%.0f', math.max(now, stored + 1, tonumber(ARGV[1]) + 1))
+redis.call('SET', KEYS[1], epoch, 'EX', ARGV[2])
+return epoch
 """)
 
 _RAISE: Final = Lua("""
@@ -37,13 +46,20 @@ return 1
 class Superseded(Exception):
     """Another router owns the partition: nothing decided here may be published."""
 
+    def __init__(self, epoch: int) -> None:
+        super().__init__(f"by the owner with epoch {epoch}")
+        self.epoch = epoch
 
-async def epoch(cache: Cache) -> int:
-    """A new owner's epoch: greater than every earlier owner's, by Redis' own clock (µs)."""
+
+async def next_epoch(cache: Cache, partition: int, above: int = 0) -> int:
+    """A new owner's epoch, greater than `above` and than every earlier owner's.
+
+    Raises CacheError.
+    """
     batch = cache.batch()
-    batch.add("TIME")
-    ((seconds, microseconds),) = await batch.run()
-    return int(seconds) * 1_000_000 + int(microseconds)
+    batch.script(_NEXT_EPOCH, EPOCH(partition), above, EPOCH.ttl)
+    [epoch] = await batch.run()
+    return int(epoch)
 
 
 async def claim(cache: Cache, owner: int, changed: Collection[Conversation]) -> None:
@@ -60,8 +76,8 @@ async def claim(cache: Cache, owner: int, changed: Collection[Conversation]) -> 
     for known in changed:
         key = SEQ(known.conversation_id)
         batch.script(_CLAIM, key, owner, known.claimed, known.head, SEQ.ttl)
-    if not all(await batch.run()):
-        raise Superseded
+    if (newest := max(map(int, await batch.run()), default=0)) > 0:
+        raise Superseded(newest)
     for known in changed:
         known.claimed = known.head
 

@@ -10,7 +10,7 @@ import asyncpg
 from libs.common.domain.moment import milliseconds
 from libs.common.domain.status import Status
 from libs.common.sql import load_queries
-from services.router.conversation import REMEMBERED, Conversation, Message
+from services.router.conversation import Conversation, Message
 from services.router.known_ids import KnownIds
 
 QUERIES: Final = load_queries(Path(__file__).with_name("queries.sql"))
@@ -59,9 +59,9 @@ class Store:
         rows = await self._pool.fetch(
             QUERIES["older_identities"], conversation_id, before_seq, OLDER_MOST
         )
-        known = KnownIds(max(len(rows), REMEMBERED))
+        known = KnownIds()
         if len(rows) == OLDER_MOST:
-            known.saturate()
+            known.add_everything()
             return known
         for row in rows:
             known.add(row["sender_id"], row["identity"])

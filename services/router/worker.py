@@ -7,7 +7,7 @@ again with the first event that was not acknowledged.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import accumulate
@@ -24,8 +24,9 @@ from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERE
 from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
 from libs.common.protocol.events import CreateConversation, Event, Send
 from libs.common.protocol.frames import Error
-from libs.common.topology import dead, events, signals, writes
+from libs.common.topology import events, writes
 from services.router import rules, sequence
+from services.router.conversation import Conversation
 from services.router.fan_out import Listeners, fan_out
 from services.router.gateways import Gateways
 from services.router.memory import Memory
@@ -79,8 +80,6 @@ class Worker:
         cls, around: Surroundings, partition: int, channel: Channel, leave: asyncio.Event
     ) -> None:
         """Until `leave` is set; what is in hand is finished then."""
-        for queue in (dead(), events(partition), signals(partition), writes(partition)):
-            await channel.declare(queue)
         worker = cls(around, partition, channel)
         opening = Opening(around.cache, around.store, around.asking, around.gateways, channel)
         await channel.consume(events(partition).name, worker._receive)
@@ -140,7 +139,9 @@ class Worker:
 
     async def _process(self, batch: list[Incoming]) -> None:
         if self._epoch is None:
-            self._epoch = await self._insist(lambda: sequence.epoch(self._around.cache))
+            self._epoch = await self._insist(
+                lambda: sequence.next_epoch(self._around.cache, self._partition)
+            )
             log.info("partition active", partition=self._partition, epoch=self._epoch)
         happened = await self._decoded(batch)
         BATCH_SIZE.labels("router").observe(len(happened))
@@ -187,11 +188,19 @@ class Worker:
             return
         changed = decided.changed.values()
         with STAGE.labels("router_claim").time():
-            await self._insist(lambda: sequence.claim(self._around.cache, epoch, changed))
+            await self._insist(lambda: self._claim(epoch, changed))
         queue = writes(self._partition).name
         with STAGE.labels("router_write").time():
             for body in WRITES.encode_parts(decided.writes):
                 await self._insist(partial(self._channel.publish, queue, body, lasting=True))
+
+    async def _claim(self, epoch: int, changed: Collection[Conversation]) -> None:
+        try:
+            await sequence.claim(self._around.cache, epoch, changed)
+        except sequence.Superseded as superseded:
+            # Should we become the owner again, our epoch must be the greatest.
+            await sequence.next_epoch(self._around.cache, self._partition, superseded.epoch)
+            raise
 
     async def _publish_heads(self, decided: Decisions) -> Listeners:
         """From here on readers know of it (promise 2: it can't be lost any more).
