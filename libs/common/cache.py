@@ -66,9 +66,6 @@ class Batch:
         self._commands: list[tuple[Any, ...]] = []
         self._scripts: dict[str, Lua] = {}
 
-    def __len__(self) -> int:
-        return len(self._commands)
-
     def add(self, *command: str | bytes | int) -> None:
         self._commands.append(command)
 

@@ -30,10 +30,6 @@ class Outbox(Generic[T]):
         self.failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Holds what `publish` raised. Items added afterwards stay where they are."""
 
-    def __len__(self) -> int:
-        """Items that wait, not counting the batch in flight."""
-        return len(self._items)
-
     def add(self, item: T, *, patience_s: float = 0.0) -> None:
         """An idle outbox waits up to `patience_s` for company before it flushes this item."""
         self._items.append(item)

@@ -12,21 +12,9 @@ what was told, and one claimed before a FLUSHALL is not raised again when it is 
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 from uuid import UUID
 
 from libs.common.domain.partition import partition_of
-
-WARM_VALUE: Final = b"1"
-_MARKS: Final = (b"*", b"?")
-"""Fields of HEADS(user) that are no conversation: the router's notes."""
-
-
-def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
-    """Conversation → head in HEADS(user)."""
-    return {
-        UUID(field.decode()): int(head) for field, head in fields.items() if field not in _MARKS
-    }
 
 
 def is_behind(told: int | None, stored: int | None, *, warm: bool) -> bool:

@@ -6,9 +6,9 @@ from uuid import UUID
 import structlog
 
 from libs.common.cache import BlockingCache, CacheError
+from libs.common.domain.heads import WARM_VALUE, heads_in
 from libs.common.domain.partition import partition_of
 from libs.common.keys import HEADS, WARM
-from services.rest_api.freshness import WARM_VALUE, heads_in
 
 log = structlog.get_logger()
 

@@ -12,24 +12,27 @@ Listeners = Mapping[UUID, Mapping[UUID, str]]
 
 
 def fan_out(
-    answers: Iterable[Answered], announcements: Iterable[Announcement], listeners: Listeners
+    notices: Iterable[Announcement | Answered], listeners: Listeners
 ) -> dict[str, list[Delivery]]:
-    """Deliveries by gateway, in the order of the decisions. A frame nobody gets isn't encoded."""
+    """Deliveries by gateway, in the order of the notices. A frame nobody gets isn't encoded."""
     by_gateway: dict[str, list[Delivery]] = {}
-    for answer in answers:
-        delivery = Answer(answer.session_id, answer.try_id, encode_frame(answer.frame))
-        by_gateway.setdefault(answer.gateway_id, []).append(delivery)
-    for entry in announcements:
-        gateways = {
-            gateway_id
-            for session_id, gateway_id in listeners[entry.user_id].items()
-            if session_id != entry.except_session_id
-        }
-        if gateways:
-            to_user = _to_user(entry)
+    for notice in notices:
+        if isinstance(notice, Answered):
+            delivery = Answer(notice.session_id, notice.try_id, encode_frame(notice.frame))
+            by_gateway.setdefault(notice.gateway_id, []).append(delivery)
+        elif gateways := _gateways(notice, listeners):
+            to_user = _to_user(notice)
             for gateway_id in gateways:
                 by_gateway.setdefault(gateway_id, []).append(to_user)
     return by_gateway
+
+
+def _gateways(entry: Announcement, listeners: Listeners) -> set[str]:
+    return {
+        gateway_id
+        for session_id, gateway_id in listeners[entry.user_id].items()
+        if session_id != entry.except_session_id
+    }
 
 
 def _to_user(entry: Announcement) -> ToUser:

@@ -11,6 +11,7 @@ import structlog
 from libs.common.asking import Asking
 from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
 from libs.common.cache import Cache, CacheError, Lua
+from libs.common.domain.heads import COMPLETE, LOADING, heads_in
 from libs.common.keys import HEADS
 from libs.common.protocol.codec import SIGNALS
 from libs.common.protocol.deliveries import Delivery, Opened
@@ -19,11 +20,6 @@ from libs.common.topology import signals
 from services.router.gateways import Gateways
 from services.router.store import Store, StoreError
 from services.router.warmth import cold_partitions
-
-COMPLETE: Final = b"*"
-"""Field of HEADS: all of the user's conversations are in the hash."""
-LOADING: Final = b"?"
-"""Field of HEADS: the token of the router that is loading it."""
 
 _COMPLETE: Final = Lua("""
 -- Ends the load with token ARGV[1] (TTL ARGV[2], then field and head in turn); the whole hash.
@@ -98,7 +94,7 @@ class Opening:
         unknown = [user_id for user_id, fields in hashes.items() if COMPLETE not in fields]
         if unknown:
             hashes |= await self._load(unknown, partitions)
-        return {user_id: _heads(fields) for user_id, fields in hashes.items()}
+        return {user_id: heads_in(fields) for user_id, fields in hashes.items()}
 
     async def _load(self, users: list[UUID], partitions: int) -> dict[UUID, dict[bytes, bytes]]:
         """Fills the users' hashes from PostgreSQL; from then on `publish_heads` keeps them."""
@@ -123,11 +119,3 @@ def _fields(answer: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - redis-py's ans
     if isinstance(answer, dict):
         return answer
     return dict(zip(answer[::2], answer[1::2], strict=True))
-
-
-def _heads(fields: dict[bytes, bytes]) -> dict[UUID, int]:
-    return {
-        UUID(name.decode()): int(head)
-        for name, head in fields.items()
-        if name not in (COMPLETE, LOADING)
-    }

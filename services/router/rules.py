@@ -51,30 +51,39 @@ class Decisions:
     """What a batch of events shall bring about, in order."""
 
     writes: list[Write] = field(default_factory=list)
-    announcements: list[Announcement] = field(default_factory=list)
-    answers: list[Answered] = field(default_factory=list)
+    notices: list[Announcement | Answered] = field(default_factory=list)
+    """In the order of the log: a session must not see the number of its own message before
+    another's smaller one."""
     replies: list[tuple[str, Reply]] = field(default_factory=list)
     """Reply queue and reply."""
     changed: dict[UUID, Conversation] = field(default_factory=dict)
     """Conversations whose log grew."""
     duplicates: int = 0
 
+    @property
+    def announcements(self) -> list[Announcement]:
+        return [notice for notice in self.notices if isinstance(notice, Announcement)]
+
+    @property
+    def answers(self) -> list[Answered]:
+        return [notice for notice in self.notices if isinstance(notice, Answered)]
+
 
 def send(event: Send, conversation: Conversation | None, decided: Decisions) -> None:
     """A message, or a further try of one (promise 4)."""
     refusal = _refusal(event, conversation)
     if refusal is not None or conversation is None:
-        decided.answers.append(_refused(event, refusal or "CONVERSATION_NOT_FOUND"))
+        decided.notices.append(_refused(event, refusal or "CONVERSATION_NOT_FOUND"))
         return
     message = conversation.same(event.sender_id, event.client_message_id, event.try_id)
     if message is not None:
         decided.duplicates += 1
     elif conversation.archived_at is not None:
-        decided.answers.append(_refused(event, "CONVERSATION_ARCHIVED"))
+        decided.notices.append(_refused(event, "CONVERSATION_ARCHIVED"))
         return
     else:
         message = _append(event, conversation, decided)
-    decided.answers.append(_sent(event, message))
+    decided.notices.append(_sent(event, message))
     # The very event that made the message: it is new, or a router died before it was announced
     # for certain. Gateways drop what they have written already.
     if message.message_id == event.try_id:
@@ -158,7 +167,7 @@ def _announce_message(
             seq=received.seq,
             client_message_id=message.client_message_id,
         )
-    decided.announcements += (
+    decided.notices += (
         Announcement(
             conversation.other(message.sender_id),
             conversation.conversation_id,
@@ -288,7 +297,7 @@ def _begin(event: CreateConversation, decided: Decisions) -> Conversation:
 def _announce_to_both(
     conversation: Conversation, seq: int, frame: frames.ServerFrame, decided: Decisions
 ) -> None:
-    decided.announcements += (
+    decided.notices += (
         Announcement(conversation.user1_id, conversation.conversation_id, seq, frame),
         Announcement(conversation.user2_id, conversation.conversation_id, seq, frame),
     )

@@ -14,11 +14,11 @@ import structlog
 from libs.common.asking import Asking
 from libs.common.broker import Overloaded, Unroutable
 from libs.common.cache import Cache, CacheError, Lua
+from libs.common.domain.heads import WARM_VALUE
 from libs.common.keys import WARM
 
 CHECK_S: Final = 1.0
 """For so long after a FLUSHALL each reader asks for a barrier of its own."""
-YES: Final = b"1"
 
 _CONFIRM: Final = Lua("""
 -- Emptied again since the barrier was asked for: then it proves nothing.
@@ -46,14 +46,14 @@ async def cold_partitions(cache: Cache, partitions: int) -> list[int]:
     batch = cache.batch()
     batch.add("MGET", *(WARM(partition) for partition in range(partitions)))
     [values] = await batch.run()
-    return [partition for partition, value in enumerate(values) if value != YES]
+    return [partition for partition, value in enumerate(values) if value != WARM_VALUE]
 
 
 async def _missing(cache: Cache, partition: int) -> bool:
     batch = cache.batch()
     batch.add("GETEX", WARM(partition), "EX", WARM.ttl)
     [value] = await batch.run()
-    return bool(value != YES)
+    return bool(value != WARM_VALUE)
 
 
 async def _warm(cache: Cache, asking: Asking, partition: int) -> None:

@@ -27,9 +27,6 @@ class Registry(Generic[T]):
         self._sessions: dict[UUID, T] = {}
         self._users: dict[UUID, _User[T]] = {}
 
-    def __len__(self) -> int:
-        return len(self._sessions)
-
     def add(self, user_id: UUID, session_id: UUID, member: T) -> None:
         self._sessions[session_id] = member
         self._users.setdefault(user_id, _User()).members.append((session_id, member))

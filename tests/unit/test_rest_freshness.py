@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.domain.heads import heads_in
 from libs.common.domain.partition import partition_of
-from services.rest_api.freshness import heads_in, is_behind, partitions_behind
+from services.rest_api.freshness import is_behind, partitions_behind
 
 heads = st.dictionaries(st.uuids(), st.integers(0, 50), max_size=10)
 
