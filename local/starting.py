@@ -46,8 +46,9 @@ class Starting:
         """Return when everything is ready; see Stack.start for the arguments."""
         layout = self._layout
         if fresh:
-            for folder in (layout.redis, layout.rabbitmq):
+            for folder in (layout.redis, layout.rabbitmq, layout.logs):
                 shutil.rmtree(folder, ignore_errors=True)
+            layout.logs.mkdir()
         if "postgres" in self._private:
             postgres.prepare(layout)
         variables = environment.compose(layout, self._environ, self._ports)

@@ -101,7 +101,9 @@ class Session:
         try:
             await self._socket.send(text)
         except ConnectionClosed as error:
-            raise _closed(error) from error
+            # Known to whoever looks before the reader has had its turn to find out.
+            self.closed = self.closed or _closed(error)
+            raise self.closed from error
 
     async def send_message(
         self, conversation_id: UUID, content: str, client_message_id: UUID | None = None
@@ -126,6 +128,8 @@ class Session:
             frame = await asyncio.wait_for(answer, ANSWER_S)
         finally:
             self._answers.pop(client_id, None)
+            if answer.done() and not answer.cancelled():
+                answer.exception()  # seen, also when sending raised before anybody waited for it
         if frame["type"] == "ERROR":
             raise Refused(frame)
         return frame
@@ -175,7 +179,7 @@ class Session:
         except ConnectionClosed as error:
             closed = _closed(error)
         finally:
-            self.closed = closed
+            self.closed = self.closed or closed
             for answer in self._answers.values():
                 if not answer.done():
                     answer.set_exception(closed)

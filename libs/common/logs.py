@@ -29,7 +29,8 @@ def configure(role: str, instance: str, level: str) -> None:
         logger_factory=structlog.BytesLoggerFactory(sys.stdout.buffer),
         cache_logger_on_first_use=True,
     )
-    # Libraries log through `logging`: their warnings become lines of the same form.
+    # Libraries log through `logging` or `warnings`: that becomes lines of the same form.
+    logging.captureWarnings(True)
     logging.basicConfig(level=logging.WARNING, handlers=[_ToStructlog()], force=True)
 
 

@@ -1,11 +1,12 @@
 """Every role: probes, metrics, settings, graceful stops, logs (DESIGN.md, 4, 5 and 8)."""
 
 import asyncio
+import itertools
 import json
 import signal
 import sys
 from collections.abc import AsyncIterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
@@ -45,6 +46,12 @@ NEEDED = {
     REST: ("CHAT_AMQP_URL", "CHAT_DATABASE_URL", "CHAT_JWT_SECRET"),
 }
 WRONG = {"CHAT_REDIS_URL": "http://elsewhere", "CHAT_PARTITIONS": "0", "CHAT_LOG_LEVEL": "loud"}
+WARNS = """
+import warnings
+from libs.common import logs
+logs.configure("router", "router-1", "info")
+warnings.warn("look out")
+"""
 GRACE_S = 6.0
 """A worker has 4 s to finish what it holds, a gateway 2 s for its clients; and this machine."""
 
@@ -195,11 +202,21 @@ async def ends(house: House, program: str, pid: int) -> None:
 
 
 def lines_of(house: House, program: str) -> list[dict[str, str]]:
-    """Of a role's process: every line is a JSON object."""
+    """What a role's process has printed in this run; every line is a JSON object."""
+    began = datetime.fromtimestamp(house.stack.layout.supervisor_pid.stat().st_mtime, UTC)
     lines = house.stack.layout.log(program).read_text().splitlines()
-    found = [json.loads(line) for line in lines]
+    # The file goes on from run to run.
+    earlier = itertools.takewhile(lambda line: not _is_since(line, began), lines)
+    found = [json.loads(line) for line in lines[len(list(earlier)) :]]
     assert all(isinstance(line, dict) for line in found)
     return found
+
+
+def _is_since(line: str, began: datetime) -> bool:
+    try:
+        return datetime.fromisoformat(json.loads(line)["timestamp"]) >= began
+    except (ValueError, LookupError, TypeError):
+        return False
 
 
 async def test_logs_are_json_with_ids_and_without_content(system: System, house: House) -> None:
@@ -235,3 +252,17 @@ async def test_logs_are_json_with_ids_and_without_content(system: System, house:
         if ".log" in file.name and word in file.read_text(errors="replace")
     ]
     assert spilled == []
+
+
+async def test_a_librarys_warning_is_a_log_line_too() -> None:
+    """Whatever a role prints is JSON: a line that is none is lost to whoever collects them."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", WARNS),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    printed, _ = await process.communicate()
+    [line] = [json.loads(line) for line in printed.splitlines()]
+    assert (line["level"], line["role"]) == ("warning", "router")
+    assert "look out" in line["event"]

@@ -6,6 +6,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from time import monotonic
+from typing import NamedTuple
 
 import aio_pika
 import asyncpg
@@ -17,7 +18,7 @@ from local.stack import Stack
 
 POLL_S = 0.05
 PARTITIONS = int(os.environ.get("CHAT_PARTITIONS", "4"))
-WORKED_BY = {"chat.events": ROUTER, "chat.writes": PERSISTER}
+QUEUES = {ROUTER: "chat.events", PERSISTER: "chat.writes"}
 
 
 async def until(
@@ -34,19 +35,24 @@ async def until(
     return monotonic() - began
 
 
+class Queue(NamedTuple):
+    """What RabbitMQ says of one."""
+
+    ready: int
+    consumers: int
+
+
 class House:
     """The stack under test. Use `whole_house`."""
 
     def __init__(
         self,
         admin: httpx.AsyncClient,
-        broker: aio_pika.abc.AbstractConnection,
         database: "asyncpg.Connection[asyncpg.Record]",
     ) -> None:
         self.stack = Stack(os.environ["CHAT_STACK"])
         self.database = database
         self._admin = admin
-        self._broker = broker
 
     # ------------------------------------------------------------------ looking
 
@@ -81,19 +87,23 @@ class House:
         except httpx.TransportError:
             return []
 
-    async def waiting(self, queue: str) -> tuple[int, int]:
-        """How many messages are ready in the queue, and how many consumers it has."""
-        async with self._broker.channel() as channel:
-            declared = (await channel.declare_queue(queue, passive=True)).declaration_result
-        return declared.message_count or 0, declared.consumer_count or 0
+    async def queues(self, prefix: str) -> list[Queue]:
+        """What RabbitMQ says of the role's queues, by partition."""
+        # A connection for each look: the broker may be restarted between two.
+        connection = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
+        async with connection, connection.channel() as channel:
+            found: list[Queue] = []
+            for partition in range(PARTITIONS):
+                queue = await channel.declare_queue(f"{prefix}.{partition}", passive=True)
+                counts = queue.declaration_result
+                found.append(Queue(counts.message_count or 0, counts.consumer_count or 0))
+        return found
 
     async def is_spread(self, role: Role, shares: list[int]) -> bool:
         """Whether the role's partitions are shared so, each with one consumer and no more."""
         if await self.shares(role) != shares:
             return False
-        queue = next(name for name, worker in WORKED_BY.items() if worker == role)
-        seen = [await self.waiting(f"{queue}.{partition}") for partition in range(PARTITIONS)]
-        return all(consumers == 1 for _, consumers in seen)
+        return all(queue.consumers == 1 for queue in await self.queues(QUEUES[role]))
 
     async def is_ready(self, program: str) -> bool:
         try:
@@ -123,6 +133,19 @@ class House:
 
         await until(is_back, within_s, f"{program} is back")
 
+    async def connect_to_database(self, within_s: float) -> None:
+        """Anew, when PostgreSQL was restarted."""
+        self.database.terminate()
+
+        async def is_there() -> bool:
+            try:
+                self.database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
+            except (OSError, asyncpg.PostgresError):
+                return False
+            return True
+
+        await until(is_there, within_s, "PostgreSQL answers")
+
     # ------------------------------------------------------------------ waiting
 
     async def is_spread_within(self, within_s: float, role: Role, shares: list[int]) -> None:
@@ -142,14 +165,11 @@ class House:
 @asynccontextmanager
 async def whole_house() -> AsyncIterator[House]:
     """The stack, found whole and left whole."""
-    database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
-    broker = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
-    try:
-        async with httpx.AsyncClient(timeout=2) as admin:
-            house = House(admin, broker, database)
+    async with httpx.AsyncClient(timeout=2) as admin:
+        house = House(admin, await asyncpg.connect(os.environ["CHAT_DATABASE_URL"]))
+        try:
             await house.is_whole()
             yield house
             await house.is_whole()
-    finally:
-        await broker.close()
-        await database.close()
+        finally:
+            await house.database.close()

@@ -1,0 +1,152 @@
+"""Redis is emptied, a router sleeps, RabbitMQ dies: the chat goes on and nothing is lost."""
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Iterable
+from uuid import UUID, uuid4
+
+import pytest
+from redis.asyncio import Redis
+
+from libs.client.session import Frame
+from local.roles import ROUTER
+from tests.integration.conftest import System
+from tests.integration.talking import (
+    Chat,
+    chats_everywhere,
+    gateway_urls,
+    go_on,
+    hold_together,
+    talking,
+)
+from tests.integration.watching import House, whole_house
+
+AFTER_FLUSH_S = 2.0
+LONG = 320
+"""More messages than a router remembers of a conversation (256), and loads of it (64)."""
+TAKEOVER_S = 25.0
+"""RabbitMQ closes a silent connection after two heartbeats of 5 s; what users sent meanwhile is
+then answered."""
+RESTART_S = 40.0
+"""RabbitMQ starts in 6 s; then everyone connects again with pauses of up to 2 s."""
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with whole_house() as house:
+        yield house
+
+
+async def empty_redis() -> None:
+    redis = Redis.from_url(os.environ["CHAT_REDIS_URL"])
+    await redis.flushall()
+    await redis.aclose()
+
+
+def same(first: Frame, again: Frame) -> bool:
+    return (first["messageId"], first["seq"]) == (again["messageId"], again["seq"])
+
+
+async def send_as(chat: Chat, client_id: UUID) -> Frame:
+    """Anna's first message, or the same once more."""
+    session = await chat.devices[0].session()
+    return await session.send_message(chat.conversation, "0 -1", client_id)
+
+
+async def test_redis_is_emptied_in_the_midst_of_conversations(system: System, house: House) -> None:
+    """Promise 8, with 4: all go on within 2 s, are read at once, and a repeated send is known."""
+    async with chats_everywhere(system, gateway_urls(house), each=2) as chats:
+        ids = [uuid4() for _ in chats]
+        firsts = await asyncio.gather(*map(send_as, chats, ids))
+        for chat, first in zip(chats, firsts, strict=True):
+            chat.acknowledged.append(first)
+        async with talking(chats):
+            for _ in range(2):
+                await go_on(chats, 10)
+                acknowledged = [ids_of(chat.acknowledged) for chat in chats]
+                await empty_redis()
+                agains, histories, _ = await asyncio.gather(
+                    asyncio.gather(*map(send_as, chats, ids)),
+                    asyncio.gather(*(history(system, chat) for chat in chats)),
+                    go_on(chats, AFTER_FLUSH_S),
+                )
+                assert all(map(same, firsts, agains))
+                for known, read in zip(acknowledged, histories, strict=True):
+                    assert known <= read, "acknowledged, but not in history"
+        await hold_together(system, house, chats, live="some")
+        assert all(len(device.sessions) == 1 for chat in chats for device in chat.devices)
+
+
+def ids_of(messages: Iterable[Frame]) -> set[str]:
+    return {message["messageId"] for message in messages}
+
+
+async def history(system: System, chat: Chat) -> set[str]:
+    return ids_of(await system.history(chat.users[1], chat.conversation))
+
+
+async def test_an_old_send_is_repeated_when_nobody_remembers_it(
+    system: System, house: House
+) -> None:
+    """Promise 4 at any time: out of memory, after a death, with an empty Redis."""
+    chat = await Chat.begin(system)
+    client_id = uuid4()
+    first = await send_as(chat, client_id)
+    chat.acknowledged.append(first)
+    await asyncio.gather(*(chat.say(number % 2) for number in range(LONG)))
+    assert same(first, await send_as(chat, client_id)), "among those that are not remembered"
+    pids = {program: house.send(program, signal.SIGKILL) for program in house.programs(ROUTER)}
+    await empty_redis()
+    assert same(first, await send_as(chat, client_id)), "by a router that has just begun"
+    for program, pid in pids.items():
+        await house.came_back(program, since=pid)
+    newest = max(frame["seq"] for frame in chat.acknowledged)
+    assert (await chat.say(0))["seq"] > newest
+    await hold_together(system, house, [chat], live="some")
+    await chat.close()
+
+
+async def test_a_router_sleeps_until_its_partitions_have_moved_and_wakes(
+    system: System, house: House
+) -> None:
+    """Promises 1, 3 and 4 against two owners at once: the other takes over, the woken one adds
+    nothing of what it still held, and takes its share again."""
+    async with chats_everywhere(system, gateway_urls(house), each=2) as chats:
+        async with talking(chats):
+            await go_on(chats, 10)
+            pid = house.send("router-1", signal.SIGSTOP)
+            try:
+                await go_on(chats, TAKEOVER_S)
+            finally:
+                house.send("router-1", signal.SIGCONT)
+            await go_on(chats, 10)
+            await house.is_spread_within(15, ROUTER, [2, 2])
+            await go_on(chats, 10)
+        assert house.stack.pids()["router-1"] == pid, "it rejoined as it was"
+        await hold_together(system, house, chats)
+
+
+async def test_rabbitmq_dies_and_comes_back(system: System, house: House) -> None:
+    """Clients get 1012 and come back; all that was acknowledged is there, once (promises 1, 4)."""
+    async with chats_everywhere(system, each=2) as chats:
+        async with talking(chats):
+            await go_on(chats, 10)
+            house.send("rabbitmq", signal.SIGKILL)
+            for device in (device for chat in chats for device in chat.devices):
+                closed = await device.sessions[0].wait_closed(5)
+                assert closed.code == 1012
+                assert len(device.sessions[0].frames("RECONNECT")) == 1
+            await go_on(chats, RESTART_S)
+        await hold_together(system, house, chats, live="some")
+
+
+async def test_postgresql_dies_and_comes_back(system: System, house: House) -> None:
+    """Promise 1: users chat on while it is away, and what they said is stored afterwards."""
+    async with chats_everywhere(system, each=2) as chats:
+        async with talking(chats):
+            await go_on(chats, 10)
+            house.send("postgres", signal.SIGKILL)
+            await go_on(chats, 5)
+            await house.connect_to_database(within_s=30)
+        await hold_together(system, house, chats)
