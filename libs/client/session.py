@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import json
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
@@ -60,7 +61,8 @@ class Session:
         self.closed: SessionClosed | None = None
         self._socket = socket
         self._on_frame = on_frame
-        self._answers: dict[str, asyncio.Future[Frame]] = {}
+        self._answers: defaultdict[str, list[asyncio.Future[Frame]]] = defaultdict(list)
+        """By clientMessageId, which several tries may share: one answer each, in order."""
         self._news = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
@@ -115,7 +117,7 @@ class Session:
         """
         client_id = str(client_message_id or uuid4())
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._answers[client_id] = answer
+        self._answers[client_id].append(answer)
         try:
             await self.send_frame(
                 {
@@ -127,7 +129,10 @@ class Session:
             )
             frame = await asyncio.wait_for(answer, ANSWER_S)
         finally:
-            self._answers.pop(client_id, None)
+            if answer in self._answers[client_id]:
+                self._answers[client_id].remove(answer)
+            if not self._answers[client_id]:
+                del self._answers[client_id]
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, also when sending raised before anybody waited for it
         if frame["type"] == "ERROR":
@@ -180,9 +185,9 @@ class Session:
             closed = _closed(error)
         finally:
             self.closed = self.closed or closed
-            for answer in self._answers.values():
+            for answer in itertools.chain.from_iterable(self._answers.values()):
                 if not answer.done():
-                    answer.set_exception(closed)
+                    answer.set_exception(self.closed)
             await self._tell()
 
     async def _take(self, item: Received) -> None:
@@ -193,11 +198,12 @@ class Session:
         await self._tell()
 
     def _answer(self, frame: Frame) -> None:
-        client_id = frame.get("clientMessageId")
-        if frame["type"] == "ERROR":
-            client_id = frame["ref"].get("clientMessageId")
-        answer = self._answers.get(str(client_id)) if frame["type"] != "MESSAGE_RECEIVED" else None
-        if answer is not None and not answer.done():
+        if frame["type"] == "MESSAGE_RECEIVED":
+            return
+        named = frame["ref"] if frame["type"] == "ERROR" else frame
+        waiting = self._answers.get(str(named.get("clientMessageId")), ())
+        answer = next((answer for answer in waiting if not answer.done()), None)
+        if answer is not None:
             answer.set_result(frame)
 
     async def _tell(self) -> None:
