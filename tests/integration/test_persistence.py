@@ -22,7 +22,7 @@ from services.persister.store import Store
 from tests.integration.conftest import System
 from tests.integration.queues import open_queues
 from tests.integration.talking import Chat, chats_everywhere, hold_together
-from tests.integration.watching import PARTITIONS, House, until, whole_house
+from tests.integration.watching import PARTITIONS, QUEUES, House, until, whole_house
 from tests.unit.test_persister_fold import deliveries
 
 Pair = tuple[UUID, UUID, UUID]
@@ -109,29 +109,32 @@ async def versions(
 # ------------------------------------------------------------------ death
 
 
-async def test_every_persister_killed_twice_over_a_backlog(system: System, house: House) -> None:
-    """Promises 1 and 4: before any of it is stored, and again in the midst of storing it."""
-    programs = house.programs(PERSISTER)
+async def test_every_persister_killed_with_its_hands_full(system: System, house: House) -> None:
+    """Promises 1 and 4: each has taken its queues empty and has stored nothing of it yet."""
     async with chats_everywhere(system, each=2) as chats:
-        conversations = [chat.conversation for chat in chats]
-        for program in programs:
-            house.send(program, signal.SIGSTOP)
-        try:
+        async with house.database.transaction():
+            await house.database.execute("lock table messages in exclusive mode")
             says = (chat.say(number % 2) for number in range(BACKLOG) for chat in chats)
             await asyncio.gather(*says)
-            assert await stored(house, conversations) == 0, "all of it waits"
-        finally:
-            killed = {program: house.send(program, signal.SIGKILL) for program in programs}
 
-        async def some_stored() -> bool:
-            return await stored(house, conversations) > 0
+            async def all_hold() -> bool:
+                ready = sum(queue.ready for queue in await house.queues(QUEUES[PERSISTER]))
+                return ready == 0 and await waiting_for_the_lock(house) == 2
 
-        await until(some_stored, 15, "the backlog begins to be stored")
-        for program in house.stack.pids().keys() & killed.keys():
-            killed[program] = house.send(program, signal.SIGKILL)
+            await until(all_hold, 5, "both persisters hold what they can't store")
+            killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(PERSISTER)}
+            assert await stored(house, [chat.conversation for chat in chats]) == 0
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await hold_together(system, house, chats)
+
+
+async def waiting_for_the_lock(house: House) -> int:
+    count: int = await house.database.fetchval(
+        "select count(*) from pg_stat_activity "
+        "where application_name = 'chat-persister' and wait_event_type = 'Lock'"
+    )
+    return count
 
 
 async def stored(house: House, conversations: Sequence[UUID]) -> int:

@@ -3,13 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
 
 from libs.client.session import Frame
+from libs.common.domain.partition import partition_of
+from libs.common.keys import HEADS
 from local.roles import ROUTER
 from tests.integration.conftest import System
 from tests.integration.talking import (
@@ -20,7 +22,7 @@ from tests.integration.talking import (
     hold_together,
     talking,
 )
-from tests.integration.watching import House, whole_house
+from tests.integration.watching import PARTITIONS, House, until, whole_house
 
 AFTER_FLUSH_S = 2.0
 LONG = 320
@@ -105,6 +107,41 @@ async def test_an_old_send_is_repeated_when_nobody_remembers_it(
     assert (await chat.say(0))["seq"] > newest
     await hold_together(system, house, [chat], live="some")
     await chat.close()
+
+
+async def test_every_router_dies_between_keeping_and_telling(system: System, house: House) -> None:
+    """Promises 1 to 4: what is stored, but was told to nobody, is told later, and is the same."""
+    async with (
+        chats_everywhere(system, gateway_urls(house), each=2) as chats,
+        Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
+    ):
+        # Here every router stands still after the confirmed write and before it tells anyone.
+        obstacles = {HEADS(user): "no hash" for chat in chats for user in chat.users}
+        await redis.mset(obstacles)
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                for chat in chats:
+                    tasks.create_task(chat.say(0))
+                await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
+                killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
+            finally:
+                await redis.delete(*obstacles)
+        for program, pid in killed.items():
+            await house.came_back(program, since=pid)
+        await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
+        await hold_together(system, house, chats)
+
+
+async def is_untold(house: House, chats: Sequence[Chat]) -> bool:
+    """Whether in every partition some message is stored that was not acknowledged."""
+    stuck: set[int] = set()
+    for chat in chats:
+        stored = await house.database.fetchval(
+            "select count(*) from messages where conversation_id = $1", chat.conversation
+        )
+        if stored > len(chat.acknowledged):
+            stuck.add(partition_of(chat.conversation, PARTITIONS))
+    return len(stuck) == PARTITIONS
 
 
 async def test_a_router_sleeps_until_its_partitions_have_moved_and_wakes(
