@@ -232,6 +232,21 @@ async def _is_dense(house: House, chat: Chat, *, wholly_delivered: bool) -> None
     await until(is_complete, 10, "the log is dense and delivered")
 
 
+async def sent_away(device: Device) -> Frame:
+    """The RECONNECT of its first session, which was closed with 1012 (promise 10)."""
+    session = device.sessions[0]
+    assert (await session.wait_closed(6)).code == 1012
+
+    async def is_told() -> bool:
+        return bool(session.frames("RECONNECT"))
+
+    # Whoever sends may know of the close before what came before it has been read.
+    await until(is_told, 1, "a RECONNECT before the close")
+    [reconnect] = session.frames("RECONNECT")
+    assert reconnect == session.received[-1].frame, "the last word before the close"
+    return reconnect
+
+
 def gateway_urls(house: House) -> list[str]:
     """Each gateway's own address, past the edge."""
     ports = house.stack.gateway_ports()
