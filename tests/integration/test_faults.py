@@ -85,17 +85,18 @@ async def test_a_router_a_persister_and_a_gateway_killed_during_2000_messages(
             assert [(item["seq"], item["messageId"]) for item in history] == expected
             # By session: a router that died may have told one what its successor tells the next.
             for session in talk.devices[user].sessions:
-                live = live_numbers(session, conversation)
+                live = live_messages(session, conversation)
                 assert live == sorted(set(live)), "the live order is the log's, each entry once"
+                assert set(live) <= set(expected), "told again it is the same message"
         await expect_stored(database, conversation, expected)
     await database.close()
     await talk.end()
 
 
-def live_numbers(session: Session, conversation: UUID) -> list[int]:
-    """The numbers of the other user's messages, in the order in which a session got them."""
+def live_messages(session: Session, conversation: UUID) -> list[Sent]:
+    """The other user's messages, in the order in which a session got them."""
     return [
-        frame["seq"]
+        (frame["seq"], frame["messageId"])
         for frame in session.frames("MESSAGE_RECEIVED")
         if frame["conversationId"] == str(conversation)
     ]
