@@ -11,6 +11,7 @@ MATCHES_EXCHANGE: Final = "matches"
 """A topic exchange of the match service; we declare it too, so that either may start first."""
 
 MATCH_CREATED: Final = "match.created"
+MATCH_REMOVED: Final = "match.removed"
 
 DEAD: Final = "chat.dead"
 REDELIVERY_LIMIT: Final = 50
@@ -90,10 +91,19 @@ def replies(asker: str) -> Queue:
 
 
 def matches() -> Queue:
-    """Matches made by the match service: the routers', in turn."""
+    """Matches made and removed: one router's at a time, so that no removal overtakes a creation."""
     return Queue(
         "chat.matches",
-        arguments=_LASTING,
+        arguments=_LASTING | {"x-single-active-consumer": True},
         exchange=MATCHES_EXCHANGE,
-        routing_keys=(MATCH_CREATED,),
+        routing_keys=(MATCH_CREATED, MATCH_REMOVED),
+    )
+
+
+def typing() -> Queue:
+    """Who types, for the table `typing_status`: the persisters', in turn. Worth nothing later."""
+    return Queue(
+        "chat.typing",
+        durable=False,
+        arguments={"x-message-ttl": 5_000, "x-max-length": 1_000, "x-overflow": "drop-head"},
     )

@@ -6,9 +6,10 @@ from uuid import UUID
 
 import falcon
 
+from libs.common.protocol.messages import Message
 from services.rest_api.authentication import caller_of
 from services.rest_api.bodies import answer
-from services.rest_api.contract import Message, Page
+from services.rest_api.contract import Page
 from services.rest_api.pages import SEQ_MOST, limit_in, number_in, uuid_in
 from services.rest_api.problems import Problem
 from services.rest_api.reading import Reading

@@ -12,8 +12,9 @@ from msgspec import UNSET
 from psycopg import Connection
 from psycopg_pool import ConnectionPool
 
+from libs.common.protocol.messages import Message
 from libs.common.sql import load_queries
-from services.rest_api.contract import Conversation, Message
+from services.rest_api.contract import Conversation
 from services.rest_api.pages import Activity
 from services.rest_api.settings import RestSettings
 

@@ -10,7 +10,7 @@ from libs.common.protocol.deliveries import Delivery
 from libs.common.protocol.events import Event, Signal
 from libs.common.protocol.matches import Match
 from libs.common.protocol.replies import Reply
-from libs.common.protocol.writes import Write
+from libs.common.protocol.writes import Typing, Write
 
 T = TypeVar("T")
 
@@ -80,4 +80,5 @@ SIGNALS: Codec[Signal] = Codec(Signal)
 DELIVERIES: Codec[Delivery] = Codec(Delivery)
 WRITES: Codec[Write] = Codec(Write)
 REPLIES: Codec[Reply] = Codec(Reply)
+TYPING: Codec[Typing] = Codec(Typing)
 MATCH = msgspec.json.Decoder(Match)

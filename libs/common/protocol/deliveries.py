@@ -23,14 +23,28 @@ class ToUser(_Delivery, tag="user", frozen=True):
     message_id: UUID | None = None
     """Set when the user is the message's recipient: a pong makes it DELIVERED (promise 5)."""
     except_session_id: UUID | None = None
-    """The session that sent the message: it gets MESSAGE_SENT instead."""
+    """The session that asked for this entry: it gets an `Answer` instead."""
 
 
 class Answer(_Delivery, tag="answer", frozen=True):
-    """MESSAGE_SENT or ERROR for one try of one session: written once (promise 4)."""
+    """MESSAGE_SENT, MESSAGE_READ, SYNC_RESULT or ERROR for one try: written once (promise 4)."""
 
     session_id: UUID
     try_id: UUID
+    frame: bytes
+
+
+class Note(_Delivery, tag="note", frozen=True):
+    """Typing or presence, for every session that this user has on the gateway. No entry."""
+
+    user_id: UUID
+    frame: bytes
+
+
+class ToSession(_Delivery, tag="session", frozen=True):
+    """An ERROR for a signal that isn't answered otherwise."""
+
+    session_id: UUID
     frame: bytes
 
 
@@ -41,4 +55,4 @@ class Opened(_Delivery, tag="opened", frozen=True):
     heads: dict[UUID, int]
 
 
-Delivery = ToUser | Answer | Opened
+Delivery = ToUser | Answer | Note | ToSession | Opened

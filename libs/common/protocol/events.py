@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from libs.common.protocol.units import Moment
+from libs.common.protocol.units import Moment, Seq
 
 
 class _Event(Struct, frozen=True, array_like=True):
@@ -45,6 +45,55 @@ class ReplyTo(Struct, frozen=True, array_like=True):
     correlation_id: str
 
 
+class Origin(Struct, frozen=True, array_like=True):
+    """The try of a session that an `Answer` goes to."""
+
+    gateway_id: str
+    session_id: UUID
+    try_id: UUID
+
+
+class MarkRead(_Event, tag="read", frozen=True):
+    """A user has read these messages, or all of the other's up to `up_to_seq`."""
+
+    conversation_id: UUID
+    user_id: UUID
+    message_ids: list[UUID]
+    """Empty where `up_to_seq` says which."""
+    up_to_seq: Seq | None
+    read_at: Moment
+    origin: Origin | None = None
+    """Of a session's MARK_AS_READ."""
+    reply_to: ReplyTo | None = None
+    """Of a command of the REST API."""
+
+
+class DeleteMessage(_Event, tag="delete", frozen=True):
+    """A user takes back a message: the content goes, a tombstone stays."""
+
+    conversation_id: UUID
+    user_id: UUID
+    message_id: UUID
+    deleted_at: Moment
+    reply_to: ReplyTo | None = None
+
+
+class ArchiveConversation(_Event, tag="archive", frozen=True):
+    """A user ends a conversation, for both."""
+
+    conversation_id: UUID
+    user_id: UUID
+    archived_at: Moment
+    reply_to: ReplyTo | None = None
+
+
+class RemoveMatch(_Event, tag="remove", frozen=True):
+    """A match is no more, so its conversation is archived. In `chat.events.{p}` of the match."""
+
+    match_id: UUID
+    archived_at: Moment
+
+
 class CreateConversation(_Event, tag="create", frozen=True):
     """Two users are matched. In `chat.events.{p}` of the match."""
 
@@ -57,7 +106,15 @@ class CreateConversation(_Event, tag="create", frozen=True):
     reply_to: ReplyTo | None = None
 
 
-Event = Send | Delivered | CreateConversation
+Event = (
+    Send
+    | Delivered
+    | MarkRead
+    | DeleteMessage
+    | ArchiveConversation
+    | CreateConversation
+    | RemoveMatch
+)
 
 
 class Open(_Event, tag="open", frozen=True):
@@ -69,4 +126,39 @@ class Open(_Event, tag="open", frozen=True):
     expires_at: Moment
 
 
-Signal = Open
+class Here(_Event, tag="here", frozen=True):
+    """This user's sessions were registered anew, as Redis was emptied: no news to anybody.
+
+    In `chat.signals.{p}` of the user.
+    """
+
+    user_id: UUID
+
+
+class Recall(_Event, tag="recall", frozen=True):
+    """A reader missed what Redis should hold of this user. In `chat.signals.{p}` of the user."""
+
+    user_id: UUID
+
+
+class Typing(_Event, tag="typing", frozen=True):
+    """TYPING_START or TYPING_STOP. In `chat.signals.{p}` of the conversation."""
+
+    conversation_id: UUID
+    user_id: UUID
+    is_typing: bool
+    session_id: UUID
+    gateway_id: str
+
+
+class Sync(_Event, tag="sync", frozen=True):
+    """A session wants what changed after a number. In `chat.signals.{p}` of the conversation."""
+
+    conversation_id: UUID
+    user_id: UUID
+    after_seq: Seq
+    limit: int
+    origin: Origin
+
+
+Signal = Open | Here | Recall | Typing | Sync

@@ -4,11 +4,17 @@
 UTC strings with milliseconds, ids are UUIDs.
 """
 
-from typing import Final
+from typing import Annotated, Final
 from uuid import UUID
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from libs.common.protocol.messages import Message
+from libs.common.protocol.units import Seq
+
+MESSAGES_MOST: Final = 200
+"""Ids in one MARK_AS_READ, and messages that one SYNC asks for."""
 
 
 class _Frame(Struct, frozen=True, tag_field="type", rename="camel", omit_defaults=True):
@@ -30,12 +36,42 @@ class SendMessage(_Frame, tag="SEND_MESSAGE", frozen=True):
     """The client's own clock. Accepted and ignored: order is `seq`'s, never a clock's."""
 
 
+class RefreshToken(_Frame, tag="REFRESH_TOKEN", frozen=True):
+    token: str
+
+
+class MarkAsRead(_Frame, tag="MARK_AS_READ", frozen=True):
+    """Either `message_ids` or `up_to_seq`."""
+
+    conversation_id: UUID
+    message_ids: Annotated[list[UUID], Meta(min_length=1, max_length=MESSAGES_MOST)] | None = None
+    up_to_seq: Seq | None = None
+
+
+class TypingStart(_Frame, tag="TYPING_START", frozen=True):
+    conversation_id: UUID
+
+
+class TypingStop(_Frame, tag="TYPING_STOP", frozen=True):
+    conversation_id: UUID
+
+
+class Sync(_Frame, tag="SYNC", frozen=True):
+    conversation_id: UUID
+    after_seq: Seq
+    limit: Annotated[int, Meta(ge=1, le=MESSAGES_MOST)] = MESSAGES_MOST
+
+
 class Ping(_Frame, tag="PING", frozen=True):
     pass
 
 
-ClientFrame = Connect | SendMessage | Ping
-CLIENT_FRAME_TYPES: Final = frozenset({"CONNECT", "SEND_MESSAGE", "PING"})
+ClientFrame = (
+    Connect | RefreshToken | SendMessage | MarkAsRead | TypingStart | TypingStop | Sync | Ping
+)
+CLIENT_FRAME_TYPES: Final = frozenset(
+    str(frame.__struct_config__.tag) for frame in ClientFrame.__args__
+)
 
 
 # --- server → client ---------------------------------------------------------------------
@@ -49,6 +85,10 @@ class ConnectSuccess(_Frame, tag="CONNECT_SUCCESS", frozen=True):
     session_id: UUID
     expires_at: str
     heartbeat_seconds: int
+
+
+class TokenRefreshed(_Frame, tag="TOKEN_REFRESHED", frozen=True):
+    expires_at: str
 
 
 class MessageSent(_Frame, tag="MESSAGE_SENT", frozen=True):
@@ -79,12 +119,78 @@ class MessageDelivered(_Frame, tag="MESSAGE_DELIVERED", frozen=True):
     seq: int
 
 
+class MessageRead(_Frame, tag="MESSAGE_READ", frozen=True):
+    """An entry of the log; or no entry, but the answer to a MARK_AS_READ with nothing left to read.
+
+    Then `message_ids` is empty, `message_id` null, and `seq` the log's head.
+    """
+
+    conversation_id: UUID
+    message_id: UUID | None
+    """The newest of `message_ids`."""
+    message_ids: list[UUID]
+    reader_id: UUID
+    read_at: str
+    seq: int
+
+
+class MessageDeleted(_Frame, tag="MESSAGE_DELETED", frozen=True):
+    conversation_id: UUID
+    message_id: UUID
+    deleted_at: str
+    seq: int
+
+
 class ConversationCreated(_Frame, tag="CONVERSATION_CREATED", frozen=True):
     conversation_id: UUID
     match_id: UUID
     user_ids: list[UUID]
     created_at: str
     seq: int
+
+
+class ConversationArchived(_Frame, tag="CONVERSATION_ARCHIVED", frozen=True):
+    conversation_id: UUID
+    archived_at: str
+    seq: int
+
+
+class UserTypes(_Frame, tag="TYPING_START", frozen=True):
+    conversation_id: UUID
+    user_id: UUID
+    expires_in_ms: int
+    """Then the typing has ended, whether or not TYPING_STOP has come."""
+
+
+class UserStoppedTyping(_Frame, tag="TYPING_STOP", frozen=True):
+    conversation_id: UUID
+    user_id: UUID
+    expires_in_ms: int
+    """Always 0."""
+
+
+class UserOnline(_Frame, tag="USER_ONLINE", frozen=True):
+    conversation_id: UUID
+    user_id: UUID
+
+
+class UserOffline(_Frame, tag="USER_OFFLINE", frozen=True):
+    conversation_id: UUID
+    user_id: UUID
+    last_seen_at: str
+
+
+class SyncResult(_Frame, tag="SYNC_RESULT", frozen=True):
+    """Every message created or changed after the asked `seq`, in the order of its newest entry.
+
+    It holds whole entries, so it may be longer than the limit by the messages of its last one.
+    Not `complete`: ask again after the `changedSeq` of the last message.
+    """
+
+    conversation_id: UUID
+    messages: list[Message]
+    head: int
+    complete: bool
 
 
 class Pong(_Frame, tag="PONG", frozen=True):
@@ -114,10 +220,19 @@ class Error(_Frame, tag="ERROR", frozen=True):
 
 ServerFrame = (
     ConnectSuccess
+    | TokenRefreshed
     | MessageSent
     | MessageReceived
     | MessageDelivered
+    | MessageRead
+    | MessageDeleted
     | ConversationCreated
+    | ConversationArchived
+    | UserTypes
+    | UserStoppedTyping
+    | UserOnline
+    | UserOffline
+    | SyncResult
     | Pong
     | Reconnect
     | Error

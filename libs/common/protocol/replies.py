@@ -20,10 +20,14 @@ class ConversationReady(_Reply, tag="conversation", frozen=True):
     created: bool
 
 
+class Done(_Reply, tag="done", frozen=True):
+    """The command's effect is kept, now or by an earlier try."""
+
+
 class Refused(_Reply, tag="refused", frozen=True):
     """The command can't be done; `error` is a constant of `protocol.errors`."""
 
     error: str
 
 
-Reply = BarrierPassed | ConversationReady | Refused
+Reply = BarrierPassed | ConversationReady | Done | Refused
