@@ -27,6 +27,7 @@ class Conversation(Struct, frozen=True, rename="camel"):
     unread_count: int
     """The other user's messages that are neither READ nor deleted."""
     head: int
+    other_user_online: bool
 
 
 class ConversationBirth(Struct, frozen=True, rename="camel"):
@@ -54,6 +55,35 @@ class Page(Struct, Generic[Item], frozen=True, rename="camel"):
     items: list[Item]
     next_cursor: str | None
     """Where the next page starts; null when there is none."""
+
+
+class SyncPage(Struct, frozen=True, rename="camel"):
+    """What SYNC_RESULT has: every message created or changed after the asked `seq`."""
+
+    conversation_id: UUID
+    messages: list[Message]
+    head: int
+    complete: bool
+
+
+class Span(Struct, frozen=True, rename="camel"):
+    """A part of a text, in code points."""
+
+    start: int
+    end: int
+
+
+class SearchHit(Message, frozen=True, rename="camel", kw_only=True):
+    """A message that was found."""
+
+    highlight: list[Span]
+
+
+class Unread(Struct, frozen=True, rename="camel"):
+    """How many messages the caller has not read."""
+
+    total: int
+    conversations: dict[UUID, int]
 
 
 class ProblemDetails(Struct, frozen=True):

@@ -44,7 +44,7 @@ def ref_to(kind: object) -> Schema:
 
 def sentence(docstring: str | None) -> str:
     """A docstring as clients read it: fields are camelCase on the wire."""
-    return _SNAKE_CASE.sub(lambda found: f"`{_camel(found[1])}`", inspect.cleandoc(docstring or ""))
+    return _SNAKE_CASE.sub(lambda found: f"`{camel(found[1])}`", inspect.cleandoc(docstring or ""))
 
 
 def _name(name: str) -> str:
@@ -83,7 +83,7 @@ def _fields_of(modules: Iterable[ModuleType]) -> dict[str, dict[str, str]]:
 def _documented(kind: ast.ClassDef) -> dict[str, str]:
     pairs = zip(kind.body, kind.body[1:], strict=False)
     return {
-        _camel(field.target.id): sentence(text.value.value)
+        camel(field.target.id): sentence(text.value.value)
         for field, text in pairs
         if isinstance(field, ast.AnnAssign)
         and isinstance(field.target, ast.Name)
@@ -93,7 +93,7 @@ def _documented(kind: ast.ClassDef) -> dict[str, str]:
     }
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
     """As msgspec's rename="camel" has it."""
     first, *rest = name.split("_")
     return first + "".join(part.title() for part in rest)
