@@ -87,7 +87,7 @@ def document() -> dict[str, Any]:
             "schemas": schemas([*_types(), ProblemDetails], (messages, contract)),
             "responses": _shared(),
             "headers": {
-                name: {"description": meaning, "schema": schema}
+                name: {"description": meaning, "required": True, "schema": schema}
                 for name, (meaning, schema) in _HEADERS.items()
             },
             "securitySchemes": _SECURITY,

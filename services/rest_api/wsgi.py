@@ -13,14 +13,14 @@ from services.rest_api.access_log import AccessLog
 from services.rest_api.authentication import Authentication
 from services.rest_api.commands import Commands
 from services.rest_api.conversations import Conversations, OneConversation
+from services.rest_api.documents import documents
 from services.rest_api.heads import Heads
 from services.rest_api.messages import History, OneMessage, SentMessage
+from services.rest_api.openapi import BASE
 from services.rest_api.readiness import Readiness
 from services.rest_api.reading import Reading
 from services.rest_api.settings import RestSettings
 from services.rest_api.store import Store, closed_pool
-
-BASE: Final = "/api/chat"
 
 
 class Service:
@@ -69,6 +69,8 @@ class Service:
         app.add_route(
             f"{BASE}/messages/by-client-id/{{client_message_id}}", SentMessage(reading, store)
         )
+        for address, document in documents().items():
+            app.add_route(f"{BASE}{address}", document)
         return app
 
 

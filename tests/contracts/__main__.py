@@ -1,4 +1,4 @@
-"""`make contracts` writes docs/openapi.json and docs/asyncapi.json; `--check` says whether they are.
+"""`make contracts` writes docs/openapi.json and docs/asyncapi.json; `--check` looks for drift.
 
 Both are made from the types that the code runs on, so nobody edits them by hand.
 """

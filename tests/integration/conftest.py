@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Iterator
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -11,12 +12,14 @@ import jwt
 import pytest
 
 from libs.client.session import Session, Via
+from tests.contracts.watch import ContractWatch
 
 
 class System:
     """The running system as its users meet it: at the edge, with tokens."""
 
-    def __init__(self) -> None:
+    def __init__(self, watch: ContractWatch) -> None:
+        self.watch = watch
         self.edge = os.environ["CHAT_EDGE_URL"]
         self.secret = os.environ["CHAT_JWT_SECRET"]
         self.base = f"{self.edge}/api/chat"
@@ -37,7 +40,10 @@ class System:
         """A client of the REST API as this user, or as a service."""
         token = self.service_token() if user_id is None else self.token(user_id)
         return httpx.AsyncClient(
-            base_url=self.base, headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=self.base,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            event_hooks={"response": [self.watch.response]},
         )
 
     async def conversation(self, user1_id: UUID, user2_id: UUID) -> UUID:
@@ -75,8 +81,24 @@ async def read(rest: httpx.AsyncClient, path: str) -> dict[str, Any]:
 
 
 @pytest.fixture(scope="session")
-def system() -> System:
-    return System()
+def watch() -> Iterator[ContractWatch]:
+    """Hears every frame of every session, and every response to `System.rest`."""
+    watch = ContractWatch()
+    watch.start()
+    yield watch
+    watch.stop()
+
+
+@pytest.fixture(autouse=True)
+def keeps_the_contracts(watch: ContractWatch) -> Iterator[None]:
+    """Fails a test in which anything came that the contracts don't allow."""
+    yield
+    watch.judge()
+
+
+@pytest.fixture(scope="session")
+def system(watch: ContractWatch) -> System:
+    return System(watch)
 
 
 @pytest.fixture
