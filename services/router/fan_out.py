@@ -5,7 +5,7 @@ from uuid import UUID
 
 from libs.common.protocol.deliveries import Answer, Delivery, ToUser
 from libs.common.protocol.frames import encode_frame
-from services.router.rules import Announcement, Answered
+from services.router.rules.decisions import Announcement, Answered
 
 Listeners = Mapping[UUID, Mapping[UUID, str]]
 """User → session → gateway."""
