@@ -6,7 +6,8 @@ from typing import Final
 from uuid import UUID
 
 from libs.common.cache import Cache, Lua
-from libs.common.keys import EPOCH, HEADS, RECENT, SEQ, SESSIONS, UNREAD
+from libs.common.domain.heads import WARM_VALUE
+from libs.common.keys import EPOCH, HEADS, RECENT, SEQ, SESSIONS, UNREAD, WARM
 from services.router.conversation import Conversation
 
 _CLAIM: Final = Lua("""
@@ -118,6 +119,7 @@ async def claim(cache: Cache, owner: int, changed: Collection[Conversation]) -> 
 class News:
     """What a batch has changed of what readers see."""
 
+    partition: int
     changed: Collection[Conversation]
     recounted: Mapping[tuple[UUID, UUID], Conversation]
     """By user and conversation."""
@@ -145,12 +147,13 @@ class News:
         return counts
 
 
-async def publish(cache: Cache, news: News) -> dict[UUID, dict[UUID, str]]:
+async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]], bool]:
     """Makes confirmed entries known to readers; then tells who listens, by user.
 
     In this order: a session that registers in between finds the new heads in its snapshot
     or is found here, so no entry falls between. And what was deleted, or counted, is so before
-    the head says it. Returns user → {session: gateway}. Safe to repeat. Raises CacheError.
+    the head says it. Returns user → {session: gateway}, and whether that may be relied upon:
+    not while the partition is cold. Safe to repeat. Raises CacheError.
     """
     batch = cache.batch()
     for conversation_id, seq in news.deleted.items():
@@ -162,11 +165,13 @@ async def publish(cache: Cache, news: News) -> dict[UUID, dict[UUID, str]]:
     written = len(batch)
     for user_id in news.listeners:
         batch.add("HGETALL", SESSIONS(user_id))
-    answers = await batch.run()
-    return {
+    batch.add("GET", WARM(news.partition))
+    *answers, warm = await batch.run()
+    listeners = {
         user_id: _sessions(answer)
         for user_id, answer in zip(news.listeners, answers[written:], strict=True)
     }
+    return listeners, warm == WARM_VALUE
 
 
 async def sessions(cache: Cache, users: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:

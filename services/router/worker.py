@@ -48,6 +48,9 @@ TRIED_AGAIN: Final = tuple(error for error in PASSING if error is not Unroutable
 """The step is repeated, with pauses up to 2 s, until the worker is ended; every step may be done
 twice. A queue of ours that is gone ends the worker instead."""
 
+REGISTERED_WITHIN_S: Final = 5.0
+"""After a FLUSHALL gateways need a second or two to register their sessions anew."""
+
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
 
@@ -74,6 +77,8 @@ class Worker:
         self._awake = asyncio.Event()
         self._finishing: asyncio.Task[None] | None = None
         self._epoch: int | None = None
+        self._tell_all_until = 0.0
+        """By the loop's clock: see `_everywhere`."""
         self._memory = Memory(
             around.store, around.asking, partition, around.settings.router_conversations
         )
@@ -235,15 +240,25 @@ class Worker:
         ids = {entry.conversation_id for entry in entries}
         told = [known for known in map(self._memory.conversation, ids) if known is not None]
         users = list({entry.user_id for entry in entries})
-        news = sequence.News(told, decided.recounted, decided.deleted, users)
+        news = sequence.News(self._partition, told, decided.recounted, decided.deleted, users)
         with STAGE.labels("router_heads").time():
-            return await self._insist(lambda: sequence.publish(self._around.cache, news))
+            listeners, is_warm = await self._insist(
+                lambda: sequence.publish(self._around.cache, news)
+            )
+        if not is_warm:
+            self._tell_all_until = asyncio.get_running_loop().time() + REGISTERED_WITHIN_S
+        return listeners
+
+    def _everywhere(self) -> Collection[str]:
+        """While Redis may not know who is where, the gateways are asked: each gets all."""
+        is_known = asyncio.get_running_loop().time() > self._tell_all_until
+        return () if is_known else self._around.gateways.known
 
     async def _tell(self, decided: Decisions, listeners: Listeners) -> None:
         for answer in decided.answers:
             if isinstance(answer.frame, Error):
                 REFUSED.labels(answer.frame.error).inc()
-        batches = fan_out(decided.notices, listeners)
+        batches = fan_out(decided.notices, listeners, self._everywhere())
         with STAGE.labels("router_deliver").time():
             await self._around.gateways.deliver(self._channel, batches)
         for queue, reply in decided.replies:
