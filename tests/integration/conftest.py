@@ -3,6 +3,7 @@
 import asyncio
 import os
 import time
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -16,9 +17,10 @@ from libs.client.session import Session, Via
 class System:
     """The running system as its users meet it: at the edge, with tokens."""
 
-    def __init__(self) -> None:
-        self.edge = os.environ["CHAT_EDGE_URL"]
-        self.secret = os.environ["CHAT_JWT_SECRET"]
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        """Of the stack under test, or of another by its variables."""
+        self.edge = variables["CHAT_EDGE_URL"]
+        self.secret = variables["CHAT_JWT_SECRET"]
         self.base = f"{self.edge}/api/chat"
         self.socket_url = f"{self.base}/ws".replace("http", "ws", 1)
 
