@@ -6,6 +6,8 @@ same script on the same Redis, as many routers would at once; and one starts a s
 
 import asyncio
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from uuid import UUID, uuid4
@@ -13,11 +15,10 @@ from uuid import UUID, uuid4
 import pytest
 
 from libs.client.session import Frame, Refused, Session
-
 from libs.common.cache import Cache
 from libs.common.domain.permit import Permit
 from libs.common.limits import Limit, permits
-from local.roles import Counts
+from local.layout import ROOT
 from local.stack import Stack
 from tests.integration.conftest import System
 
@@ -98,12 +99,13 @@ SENDS = 40
 def limited() -> Iterator[Stack]:
     """A stack with the limits that it has by default."""
     environ = {name: value for name, value in os.environ.items() if not name.startswith("CHAT_")}
-    stack = Stack("limited", environ | {"CHAT_PARTITIONS": "2"})
-    stack.start(Counts(gateway=2, router=1, persister=1, rest=1), fresh=True, tied=True)
+    environ |= {"CHAT_STACK": "limited", "CHAT_PARTITIONS": "2", "ROUTERS": "1"}
+    command = (sys.executable, "-m", "local")
+    subprocess.run([*command, "up"], env=environ, cwd=ROOT, check=True)
     try:
-        yield stack
+        yield Stack("limited")
     finally:
-        stack.stop()
+        subprocess.run([*command, "down"], env=environ, cwd=ROOT, check=True)
 
 
 @pytest.mark.timeout(180)
@@ -118,26 +120,31 @@ async def test_over_all_connections_gateways_and_conversations(limited: Stack) -
     urls = [f"ws://127.0.0.1:{port}/api/chat/ws" for port in (*ports, ports[0])]
     sessions = [await system.open(anna, url=url) for url in urls]
 
+    refusals: list[Frame] = []
+
+    async def send(session: Session, conversation: UUID, client_id: UUID) -> Frame:
+        """As often as it takes."""
+        while True:
+            try:
+                return await session.send_message(conversation, "hello", client_id)
+            except Refused as refused:
+                refusals.append(refused.frame)
+                await asyncio.sleep(refused.frame["retryAfterMs"] / 1000)
+
     async def press(session: Session, conversation: UUID) -> list[Frame]:
         answers: list[Frame] = []
         for number in range(SENDS):
             client_id = uuid4()
-            while True:
-                try:
-                    answers.append(await session.send_message(conversation, str(number), client_id))
-                    break
-                except Refused as refused:
-                    assert refused.frame["code"] == 429
-                    assert refused.frame["error"] == "RATE_LIMITED"
-                    assert refused.frame["ref"]["clientMessageId"] == str(client_id)
-                    await asyncio.sleep(refused.frame["retryAfterMs"] / 1000)
+            answers.append(await send(session, conversation, client_id))
             if number % 10 == 0:
-                again = await session.send_message(conversation, str(number), client_id)
-                assert again == answers[-1]
+                again = await session.send_message(conversation, "hello", client_id)
+                assert again == answers[-1], "a further try needs no permit"
         return answers
 
     answered = await asyncio.gather(*map(press, sessions, conversations))
     assert sum(map(len, answered)) == 3 * SENDS
+    assert {(frame["code"], frame["error"]) for frame in refusals} == {(429, "RATE_LIMITED")}
+    assert all(frame["ref"]["clientMessageId"] for frame in refusals)
     for session in sessions:
         await session.close()
     stamps = sorted(datetime.fromisoformat(f["timestamp"]) for some in answered for f in some)
