@@ -74,6 +74,10 @@ class Batch:
         self._scripts[lua.sha] = lua
         self._commands.append(("EVALSHA", lua.sha, 1, key, *arguments))
 
+    def __len__(self) -> int:
+        """How many commands, and so answers, there are."""
+        return len(self._commands)
+
     async def run(self) -> list[Any]:
         """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again."""
         if not self._commands:

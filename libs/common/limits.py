@@ -9,6 +9,7 @@ from typing import Final
 from uuid import UUID
 
 from libs.common.cache import Lua
+from libs.common.domain.permit import Permit
 from libs.common.keys import RATE
 
 _REMEMBER_MS: Final = 30_000
@@ -67,17 +68,9 @@ class Limit:
 
         Asking twice about a try gives the same answer and counts once.
         """
-        arguments = (self.most, self.window_ms * 1000, _REMEMBER_MS * 1000, _REMEMBERED)
-        return (_PERMIT, RATE(self.kind, user_id), *arguments, *tries)
-
-
-@dataclass(frozen=True, slots=True)
-class Permit:
-    """What the limit says of one try."""
-
-    granted_at: int | None
-    """Milliseconds since 1970 by Redis' clock; None when refused."""
-    retry_after_ms: int = 0
+        numbers = (self.most, self.window_ms * 1000, _REMEMBER_MS * 1000, _REMEMBERED)
+        arguments: tuple[str | bytes | int, ...] = (*numbers, *tries)
+        return (_PERMIT, RATE(self.kind, user_id), *arguments)
 
 
 def permits(answer: Sequence[int]) -> list[Permit]:

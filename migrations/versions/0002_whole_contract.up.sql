@@ -6,7 +6,9 @@
 -- counting it does not read a long conversation from its beginning.
 ALTER TABLE conversations
     ADD COLUMN user1_read_seq bigint NOT NULL DEFAULT 0,
-    ADD COLUMN user2_read_seq bigint NOT NULL DEFAULT 0;
+    ADD COLUMN user2_read_seq bigint NOT NULL DEFAULT 0,
+    -- The entry that archived it.
+    ADD COLUMN archived_seq bigint;
 
 CREATE FUNCTION unread_count(conversation uuid, reader uuid) RETURNS bigint
 LANGUAGE sql STABLE PARALLEL SAFE AS $$

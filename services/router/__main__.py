@@ -12,12 +12,13 @@ from libs.common.config import load
 from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
-from libs.common.topology import dead, events, matches, signals, writes
+from libs.common.topology import dead, events, matches, signals, typing, writes
 from services.router.gateways import Gateways
 from services.router.matches import forward_matches
 from services.router.settings import RouterSettings
 from services.router.store import Store
-from services.router.worker import Surroundings, Worker
+from services.router.surroundings import Surroundings
+from services.router.worker import Worker
 
 BARRIER_S = 30.0
 """How long to wait for a barrier before asking for another: PostgreSQL may be away."""
@@ -69,6 +70,7 @@ async def _declare(broker: Broker, partitions: int) -> None:
     channel = await broker.channel()
     await channel.declare(dead())
     await channel.declare(matches())
+    await channel.declare(typing())
     for partition in range(partitions):
         for queue in (events(partition), signals(partition), writes(partition)):
             await channel.declare(queue)

@@ -1,26 +1,31 @@
 """Who gets what: decisions and the sessions that listen → deliveries by gateway. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
 from libs.common.protocol.deliveries import Answer, Delivery, ToUser
 from libs.common.protocol.frames import encode_frame
-from services.router.rules import Announcement, Answered
+from services.router.rules.decisions import Announcement, Answered
 
 Listeners = Mapping[UUID, Mapping[UUID, str]]
 """User → session → gateway."""
 
 
 def fan_out(
-    notices: Iterable[Announcement | Answered], listeners: Listeners
+    notices: Iterable[Announcement | Answered],
+    listeners: Listeners,
+    everywhere: Collection[str] = (),
 ) -> dict[str, list[Delivery]]:
-    """Deliveries by gateway, in the order of the notices. A frame nobody gets isn't encoded."""
+    """Deliveries by gateway, in the order of the notices. A frame nobody gets isn't encoded.
+
+    Gateways in `everywhere` get every entry: they know who is there.
+    """
     by_gateway: dict[str, list[Delivery]] = {}
     for notice in notices:
         if isinstance(notice, Answered):
             delivery = Answer(notice.session_id, notice.try_id, encode_frame(notice.frame))
             by_gateway.setdefault(notice.gateway_id, []).append(delivery)
-        elif gateways := _gateways(notice, listeners):
+        elif gateways := _gateways(notice, listeners).union(everywhere):
             to_user = _to_user(notice)
             for gateway_id in gateways:
                 by_gateway.setdefault(gateway_id, []).append(to_user)

@@ -17,13 +17,15 @@ log = structlog.get_logger()
 
 
 class Gateways:
-    """Remembers which gateways are gone.
+    """Remembers which gateways there are, and which are gone.
 
     Their ids never come back, but their sessions in Redis may outlive them for a while.
     """
 
     def __init__(self) -> None:
         self._gone: dict[str, None] = {}
+        self.known: set[str] = set()
+        """Those that have taken something and aren't gone."""
 
     async def deliver(self, channel: Channel, batches: Mapping[str, Sequence[Delivery]]) -> None:
         """Returns when each gateway's queue has its batch or is gone. Raises BrokerLost.
@@ -42,8 +44,10 @@ class Gateways:
         try:
             for body in DELIVERIES.encode_parts(batch):
                 await channel.publish(deliveries(gateway_id).name, body, lasting=False)
+            self.known.add(gateway_id)
         except Unroutable:
             UNROUTABLE.inc(len(batch))
+            self.known.discard(gateway_id)
             self._gone[gateway_id] = None
             if len(self._gone) > GONE_MOST:
                 del self._gone[next(iter(self._gone))]

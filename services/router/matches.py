@@ -12,9 +12,8 @@ from libs.common.domain.moment import milliseconds
 from libs.common.domain.partition import id_beside, partition_of
 from libs.common.metrics import DEAD_LETTERS
 from libs.common.protocol.codec import EVENTS, MATCH, UNREADABLE
-from libs.common.protocol.events import CreateConversation
-from libs.common.protocol.matches import Match
-from libs.common.topology import MATCH_CREATED, events, matches
+from libs.common.protocol.events import CreateConversation, RemoveMatch
+from libs.common.topology import MATCH_CREATED, MATCH_REMOVED, events, matches
 
 PREFETCH: Final = 200
 REOPEN_S: Final = 1.0
@@ -26,7 +25,8 @@ async def forward_matches(broker: Broker, partitions: int) -> None:
     """Consumes `chat.matches`, beside the other routers, until cancelled or the broker is lost.
 
     A match is acknowledged once its partition's queue has confirmed it; one that can't be read
-    goes to `chat.dead`. Matches need no order among each other.
+    goes to `chat.dead`. One router at a time has the queue, so that no removal
+    overtakes its match's creation.
     """
     while not broker.lost.done():
         try:
@@ -64,36 +64,38 @@ async def _next_batch(inbox: "asyncio.Queue[Incoming]", channel: Channel) -> lis
 async def _forward_batch(channel: Channel, batch: list[Incoming], partitions: int) -> None:
     """One that is forwarded again, after a crash, brings another id, which is then not used."""
     now = milliseconds(datetime.now(UTC))
-    by_partition: dict[int, list[CreateConversation]] = {}
+    by_partition: dict[int, list[CreateConversation | RemoveMatch]] = {}
     for message in batch:
         try:
-            match = _created(message)
+            event = _event(message, now, partitions)
         except (ValueError, *UNREADABLE) as error:
             await _bury(channel, message, repr(error))
             continue
-        event = CreateConversation(
-            conversation_id=id_beside(match.match_id, uuid7, partitions),
-            match_id=match.match_id,
-            user1_id=match.user1_id,
-            user2_id=match.user2_id,
-            created_at=now,
-        )
-        partition = partition_of(match.match_id, partitions)
+        partition = partition_of(event.match_id, partitions)
         by_partition.setdefault(partition, []).append(event)
     await asyncio.gather(
         *(
-            channel.publish(events(partition).name, EVENTS.encode(created), lasting=True)
-            for partition, created in by_partition.items()
+            channel.publish(events(partition).name, EVENTS.encode(happened), lasting=True)
+            for partition, happened in by_partition.items()
         )
     )
     await channel.acknowledge(batch[-1].delivery_tag, multiple=True)
 
 
-def _created(message: Incoming) -> Match:
-    """Raises one of UNREADABLE, or ValueError when it is no match.created."""
-    if message.routing_key != MATCH_CREATED:
+def _event(message: Incoming, now_ms: int, partitions: int) -> CreateConversation | RemoveMatch:
+    """Raises one of UNREADABLE, or ValueError when it is neither creation nor removal."""
+    if message.routing_key not in (MATCH_CREATED, MATCH_REMOVED):
         raise ValueError(f"nothing is done about {message.routing_key}")
-    return MATCH.decode(message.body)
+    match = MATCH.decode(message.body)
+    if message.routing_key == MATCH_REMOVED:
+        return RemoveMatch(match.match_id, now_ms)
+    return CreateConversation(
+        conversation_id=id_beside(match.match_id, uuid7, partitions),
+        match_id=match.match_id,
+        user1_id=match.user1_id,
+        user2_id=match.user2_id,
+        created_at=now_ms,
+    )
 
 
 async def _bury(channel: Channel, message: Incoming, reason: str) -> None:

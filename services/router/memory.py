@@ -5,7 +5,15 @@ from collections.abc import Iterable, Sequence
 from uuid import UUID
 
 from libs.common.asking import Asking
-from libs.common.protocol.events import CreateConversation, Delivered, Event, Send
+from libs.common.protocol.events import (
+    CreateConversation,
+    DeleteMessage,
+    Delivered,
+    Event,
+    MarkRead,
+    RemoveMatch,
+    Send,
+)
 from services.router.conversation import Conversation
 from services.router.store import Store
 
@@ -27,6 +35,8 @@ class Memory:
         self._by_match: dict[UUID, Conversation] = {}
         self._behind = True
         """Whether PostgreSQL may lack something that isn't in memory either."""
+        self._looked_into: dict[UUID, Conversation] = {}
+        """What this batch has brought older messages of."""
 
     def conversation(self, conversation_id: UUID) -> Conversation | None:
         """None: there is none, once `bring` has looked."""
@@ -46,8 +56,9 @@ class Memory:
 
     def trim(self, changed: Iterable[Conversation]) -> None:
         """Forgets what was used least lately. Between batches only."""
-        for conversation in changed:
+        for conversation in (*changed, *self._looked_into.values()):
             conversation.forget_oldest()
+        self._looked_into.clear()
         while len(self._conversations) > self._capacity:
             _, forgotten = self._conversations.popitem(last=False)
             del self._by_match[forgotten.match_id]
@@ -57,7 +68,7 @@ class Memory:
         wanted: set[UUID] = set()
         matches: set[UUID] = set()
         for event in events:
-            if isinstance(event, CreateConversation):
+            if isinstance(event, CreateConversation | RemoveMatch):
                 if event.match_id not in self._by_match:
                     matches.add(event.match_id)
             elif event.conversation_id in self._conversations:
@@ -81,31 +92,54 @@ class Memory:
                 self.keep(conversation)
 
     async def _bring_older_messages(self, events: Sequence[Event]) -> None:
-        message_ids: set[UUID] = set()
-        identities: set[tuple[UUID, UUID]] = set()
+        wanted = _Wanted()
         for event in events:
-            if isinstance(event, CreateConversation):
+            if isinstance(event, CreateConversation | RemoveMatch):
                 continue
             conversation = self._conversations.get(event.conversation_id)
-            if conversation is None:
-                continue
-            if isinstance(event, Delivered):
-                message_ids |= {i for i in event.message_ids if not conversation.message(i)}
-            elif conversation.perhaps_older(event.sender_id, _identity(event)):
-                identities.add((event.sender_id, _identity(event)))
-        if message_ids or identities:
-            await self._load_messages(list(message_ids), list(identities))
+            if conversation is not None:
+                wanted.add(event, conversation)
+        if wanted.ids or wanted.identities or wanted.unread:
+            await self._load_messages(wanted)
 
-    async def _load_messages(
-        self, message_ids: list[UUID], identities: list[tuple[UUID, UUID]]
-    ) -> None:
+    async def _load_messages(self, wanted: "_Wanted") -> None:
         # They may have been decided here, forgotten, and not yet be stored.
         await self._asking.ask_barrier(self._partition)
-        for conversation_id, message in await self._store.messages(message_ids, identities):
+        found = await self._store.messages(list(wanted.ids), list(wanted.identities))
+        found += await self._store.unread_messages(list(wanted.unread))
+        for conversation_id, message in found:
             conversation = self._conversations.get(conversation_id)
             if conversation is not None and not conversation.message(message.message_id):
-                conversation.remember(message)
+                conversation.look_up(message)
+                self._looked_into[conversation_id] = conversation
 
 
-def _identity(event: Send) -> UUID:
-    return event.client_message_id or event.try_id
+class _Wanted:
+    """Older messages that a batch needs."""
+
+    def __init__(self) -> None:
+        self.ids: set[UUID] = set()
+        self.identities: set[tuple[UUID, UUID]] = set()
+        """Sender and `Message.identity`."""
+        self.unread: set[tuple[UUID, UUID]] = set()
+        """Conversation, and the user who has not read them: all of those."""
+
+    def add(self, event: Event, conversation: Conversation) -> None:
+        if isinstance(event, Send):
+            if conversation.perhaps_older(event.sender_id, event.identity):
+                self.identities.add((event.sender_id, event.identity))
+        elif isinstance(event, Delivered | MarkRead):
+            self.ids |= {i for i in event.message_ids if not conversation.message(i)}
+            if isinstance(event, MarkRead) and _is_up_to(event, conversation):
+                self.unread.add((conversation.conversation_id, event.user_id))
+        elif isinstance(event, DeleteMessage) and not conversation.message(event.message_id):
+            self.ids.add(event.message_id)
+
+
+def _is_up_to(event: MarkRead, conversation: Conversation) -> bool:
+    """Whether it is about messages that it doesn't name and that aren't all at hand."""
+    return (
+        event.up_to_seq is not None
+        and conversation.has(event.user_id)
+        and conversation.has_older_unread(event.user_id)
+    )

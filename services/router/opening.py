@@ -8,37 +8,31 @@ from uuid import UUID
 
 import structlog
 
-from libs.common.asking import Asking
-from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
-from libs.common.cache import Cache, CacheError, Lua
-from libs.common.domain.heads import COMPLETE, LOADING, heads_in
-from libs.common.keys import HEADS
-from libs.common.protocol.codec import SIGNALS
+from libs.common.cache import Lua
+from libs.common.domain.heads import COMPLETE, LOADING, active_heads_in
+from libs.common.keys import HEADS, UNREAD, Key
 from libs.common.protocol.deliveries import Delivery, Opened
-from libs.common.protocol.events import Open
-from libs.common.topology import signals
-from services.router.gateways import Gateways
-from services.router.store import Store, StoreError
+from libs.common.protocol.events import Here, Open, Recall
+from services.router import sequence
+from services.router.inbox import Inbox
+from services.router.presence import Arrived, Presence
+from services.router.surroundings import PASSING, Station
 from services.router.warmth import cold_partitions
 
 _COMPLETE: Final = Lua("""
--- Ends the load with token ARGV[1] (TTL ARGV[2], then field and head in turn); the whole hash.
-for i = 3, #ARGV, 2 do
-    local known = redis.call('HGET', KEYS[1], ARGV[i])
-    if not known or tonumber(known) < tonumber(ARGV[i + 1]) then
-        redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
-    end
-end
+-- Ends the load with token ARGV[1]; the whole hash.
 -- Emptied since the load began: what was raised in between may be missing, so not complete.
 if redis.call('HGET', KEYS[1], '?') == ARGV[1] then
     redis.call('HDEL', KEYS[1], '?')
     redis.call('HSET', KEYS[1], '*', 1)
 end
-redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('HGETALL', KEYS[1])
 """)
 
 log = structlog.get_logger()
+
+Hashes = dict[UUID, dict[bytes, bytes]]
+"""By user, the fields of one of their hashes in Redis."""
 
 
 class Opening:
@@ -47,71 +41,92 @@ class Opening:
     It needs no order and may fail: a gateway that gets no answer asks again.
     """
 
-    def __init__(
-        self, cache: Cache, store: Store, asking: Asking, gateways: Gateways, channel: Channel
-    ) -> None:
-        self._cache = cache
-        self._store = store
-        self._asking = asking
-        self._gateways = gateways
-        self._channel = channel
-        self._inbox: list[Open] = []
-        self._arrived = asyncio.Event()
+    def __init__(self, station: Station, presence: Presence) -> None:
+        self.asked: Inbox[Open | Here | Recall] = Inbox()
+        self._station = station
+        self._around = station.around
+        self._presence = presence
 
-    async def run(self, partition: int, partitions: int) -> None:
-        """Until cancelled."""
-        await self._channel.consume(signals(partition).name, self._receive, acknowledged=False)
+    async def run(self) -> None:
+        """Until cancelled. Raises BrokerLost."""
         while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            opens, self._inbox = self._inbox, []
+            asked = await self.asked.take()
             try:
-                await self._answer(opens, partitions)
-            except (CacheError, *StoreError, TimeoutError, Unroutable, Overloaded) as error:
-                log.warning("sessions not opened", sessions=len(opens), reason=repr(error))
+                await self._answer(asked)
+            except PASSING as error:
+                log.warning("sessions not opened", sessions=len(asked), reason=repr(error))
 
-    def _receive(self, message: Incoming) -> None:
-        items, malformed = SIGNALS.decode(message.body)
-        for part in malformed:
-            log.error("malformed signal", reason=part.reason)
-        self._inbox += items
-        if items:
-            self._arrived.set()
-
-    async def _answer(self, opens: Sequence[Open], partitions: int) -> None:
-        heads = await self._heads(list({event.user_id for event in opens}), partitions)
+    async def _answer(self, asked: Sequence[Open | Here | Recall]) -> None:
+        heads = await self._heads(list({event.user_id for event in asked}))
         batches: dict[str, list[Delivery]] = {}
-        for event in opens:
-            opened = Opened(event.session_id, heads[event.user_id])
-            batches.setdefault(event.gateway_id, []).append(opened)
-        await self._gateways.deliver(self._channel, batches)
+        for event in asked:
+            if isinstance(event, Open):
+                opened = Opened(event.session_id, heads[event.user_id])
+                batches.setdefault(event.gateway_id, []).append(opened)
+        await self._around.gateways.deliver(self._station.channel, batches)
+        # Afterwards: nobody's CONNECT_SUCCESS waits for whom it concerns that they are there.
+        self._presence.changes.put(
+            Arrived(event.user_id, tuple(heads[event.user_id]), is_news=isinstance(event, Open))
+            for event in asked
+            if not isinstance(event, Recall)
+        )
+        recalled = [event.user_id for event in asked if isinstance(event, Recall)]
+        if recalled:
+            await self._load_unread(list(dict.fromkeys(recalled)))
 
-    async def _heads(self, users: list[UUID], partitions: int) -> dict[UUID, dict[UUID, int]]:
-        batch = self._cache.batch()
+    async def _heads(self, users: list[UUID]) -> dict[UUID, dict[UUID, int]]:
+        """Conversation → head of those that aren't archived."""
+        batch = self._around.cache.batch()
         for user_id in users:
             batch.add("HGETALL", HEADS(user_id))
         hashes = dict(zip(users, map(_fields, await batch.run()), strict=True))
         unknown = [user_id for user_id, fields in hashes.items() if COMPLETE not in fields]
         if unknown:
-            hashes |= await self._load(unknown, partitions)
-        return {user_id: heads_in(fields) for user_id, fields in hashes.items()}
+            hashes |= await self._load_heads(unknown)
+        return {user_id: active_heads_in(fields) for user_id, fields in hashes.items()}
 
-    async def _load(self, users: list[UUID], partitions: int) -> dict[UUID, dict[bytes, bytes]]:
-        """Fills the users' hashes from PostgreSQL; from then on `publish_heads` keeps them."""
+    async def _load_heads(self, users: list[UUID]) -> Hashes:
+        """Fills the users' hashes from PostgreSQL; from then on `sequence.publish` keeps them."""
+        token = await self._begin(HEADS, users)
+        stored = await self._around.store.heads(users)
+        items = {
+            user_id: [str(part) for pair in heads.items() for part in pair]
+            for user_id, heads in stored.items()
+        }
+        return await self._complete(HEADS, sequence.RAISE, token, items)
+
+    async def _load_unread(self, users: list[UUID]) -> None:
+        """The same for the counts of unread messages."""
+        token = await self._begin(UNREAD, users)
+        stored = await self._around.store.unread(users)
+        items = {
+            user_id: [str(part) for unread in counts for part in unread]
+            for user_id, counts in stored.items()
+        }
+        await self._complete(UNREAD, sequence.COUNT, token, items)
+
+    async def _begin(self, key: Key, users: list[UUID]) -> str:
+        """Marks the hashes as being loaded; then PostgreSQL has all that Redis may have lost."""
         token = token_hex(8)
-        batch = self._cache.batch()
+        batch = self._around.cache.batch()
         for user_id in users:
-            batch.add("HSET", HEADS(user_id), LOADING, token)
-            batch.add("EXPIRE", HEADS(user_id), HEADS.ttl)
+            batch.add("HSET", key(user_id), LOADING, token)
+            batch.add("EXPIRE", key(user_id), key.ttl)
         await batch.run()
-        for partition in await cold_partitions(self._cache, partitions):
-            await self._asking.ask_barrier(partition)
-        stored = await self._store.heads(users)
-        batch = self._cache.batch()
-        for user_id in users:
-            pairs = [str(part) for pair in stored[user_id].items() for part in pair]
-            batch.script(_COMPLETE, HEADS(user_id), token, HEADS.ttl, *pairs)
-        return dict(zip(users, map(_fields, await batch.run()), strict=True))
+        cold = await cold_partitions(self._around.cache, self._around.settings.partitions)
+        await asyncio.gather(*map(self._around.asking.ask_barrier, cold))
+        return token
+
+    async def _complete(
+        self, key: Key, merge: Lua, token: str, items: dict[UUID, list[str]]
+    ) -> Hashes:
+        """What is newer in Redis stays; the hash is marked complete if it wasn't emptied since."""
+        batch = self._around.cache.batch()
+        for user_id, arguments in items.items():
+            batch.script(merge, key(user_id), key.ttl, *arguments)
+            batch.script(_COMPLETE, key(user_id), token)
+        answers = (await batch.run())[1::2]
+        return dict(zip(items, map(_fields, answers), strict=True))
 
 
 def _fields(answer: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - redis-py's answers

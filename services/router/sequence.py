@@ -1,11 +1,13 @@
 """The router's Redis keys: who may give out sequence numbers, and how far the logs have come."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
 
-from libs.common.cache import Batch, Cache, Lua
-from libs.common.keys import EPOCH, HEADS, SEQ, SESSIONS
+from libs.common.cache import Cache, Lua
+from libs.common.domain.heads import WARM_VALUE
+from libs.common.keys import EPOCH, HEADS, RECENT, SEQ, SESSIONS, UNREAD, WARM
 from services.router.conversation import Conversation
 
 _CLAIM: Final = Lua("""
@@ -30,15 +32,46 @@ redis.call('SET', KEYS[1], epoch, 'EX', ARGV[2])
 return epoch
 """)
 
-_RAISE: Final = Lua("""
--- Raises fields to given heads: TTL, then field and head in turn.
+RAISE: Final = Lua("""
+-- Raises fields to given heads: TTL, then field and head in turn. A head may end in `!`.
 for i = 2, #ARGV, 2 do
     local known = redis.call('HGET', KEYS[1], ARGV[i])
-    if not known or tonumber(known) < tonumber(ARGV[i + 1]) then
+    local head = tonumber(string.match(ARGV[i + 1], '%d+'))
+    if not known or tonumber(string.match(known, '%d+')) < head then
         redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 1])
     end
 end
 redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+""")
+
+COUNT: Final = Lua("""
+-- Sets counts of unread messages: TTL, then field, head at which it was counted, count in turn.
+-- A count that was taken at a later head stays: a router that slept writes nothing stale.
+for i = 2, #ARGV, 3 do
+    local at = '@' .. ARGV[i]
+    local known = redis.call('HGET', KEYS[1], at)
+    if not known or tonumber(known) <= tonumber(ARGV[i + 1]) then
+        redis.call('HSET', KEYS[1], at, ARGV[i + 1])
+        if ARGV[i + 2] == '0' then
+            redis.call('HDEL', KEYS[1], ARGV[i])
+        else
+            redis.call('HSET', KEYS[1], ARGV[i], ARGV[i + 2])
+        end
+    end
+end
+redis.call('EXPIRE', KEYS[1], ARGV[1])
+return 1
+""")
+
+_PURGE: Final = Lua("""
+-- What was cached before head ARGV[1] holds a content that is deleted; nor may a reader who has
+-- read it before put it there now.
+local head = redis.call('HGET', KEYS[1], 'head')
+if head and tonumber(head) >= tonumber(ARGV[1]) then return 0 end
+redis.call('HSET', KEYS[1], 'head', ARGV[1])
+redis.call('HDEL', KEYS[1], 'items')
+redis.call('EXPIRE', KEYS[1], ARGV[2])
 return 1
 """)
 
@@ -82,35 +115,72 @@ async def claim(cache: Cache, owner: int, changed: Collection[Conversation]) -> 
         known.claimed = known.head
 
 
-async def publish_heads(
-    cache: Cache, changed: Collection[Conversation], listeners: Iterable[UUID]
-) -> dict[UUID, dict[UUID, str]]:
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a batch has changed of what readers see."""
+
+    partition: int
+    changed: Collection[Conversation]
+    recounted: Mapping[tuple[UUID, UUID], Conversation]
+    """By user and conversation."""
+    deleted: Mapping[UUID, int]
+    """Conversation → the entry that took a content away."""
+    listeners: Collection[UUID]
+    """Users that are to be told."""
+
+    def heads(self) -> dict[UUID, list[str]]:
+        """By user: conversation and head in turn."""
+        raised: dict[UUID, list[str]] = {}
+        for known in self.changed:
+            head = str(known.head) if known.archived_at is None else f"{known.head}!"
+            for user_id in (known.user1_id, known.user2_id):
+                raised.setdefault(user_id, []).extend((str(known.conversation_id), head))
+        return raised
+
+    def counts(self) -> dict[UUID, list[str]]:
+        """By user: conversation, head and count in turn. An archived one has none."""
+        counts: dict[UUID, list[str]] = {}
+        for (user_id, conversation_id), known in self.recounted.items():
+            unread = 0 if known.archived_at is not None else known.unread[known.place(user_id)]
+            pair = (str(conversation_id), str(known.head), str(unread))
+            counts.setdefault(user_id, []).extend(pair)
+        return counts
+
+
+async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]], bool]:
     """Makes confirmed entries known to readers; then tells who listens, by user.
 
     In this order: a session that registers in between finds the new heads in its snapshot
-    or is found here, so no entry falls between. Returns user → {session: gateway}.
+    or is found here, so no entry falls between. And what was deleted, or counted, is so before
+    the head says it. Returns user → {session: gateway}, and whether that may be relied upon:
+    not while the partition is cold. Safe to repeat. Raises CacheError.
     """
     batch = cache.batch()
-    raised: dict[UUID, list[str | int]] = {}
-    for conversation in changed:
-        for user_id in (conversation.user1_id, conversation.user2_id):
-            pairs = raised.setdefault(user_id, [])
-            pairs += (str(conversation.conversation_id), conversation.head)
-    for user_id, pairs in raised.items():
-        raise_heads(batch, user_id, pairs)
-    users = list(listeners)
+    for conversation_id, seq in news.deleted.items():
+        batch.script(_PURGE, RECENT(conversation_id), seq, RECENT.ttl)
+    for user_id, counts in news.counts().items():
+        batch.script(COUNT, UNREAD(user_id), UNREAD.ttl, *counts)
+    for user_id, heads in news.heads().items():
+        batch.script(RAISE, HEADS(user_id), HEADS.ttl, *heads)
+    written = len(batch)
+    for user_id in news.listeners:
+        batch.add("HGETALL", SESSIONS(user_id))
+    batch.add("GET", WARM(news.partition))
+    *answers, warm = await batch.run()
+    listeners = {
+        user_id: _sessions(answer)
+        for user_id, answer in zip(news.listeners, answers[written:], strict=True)
+    }
+    return listeners, warm == WARM_VALUE
+
+
+async def sessions(cache: Cache, users: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:
+    """Who listens: user → {session: gateway}. Raises CacheError."""
+    batch = cache.batch()
     for user_id in users:
         batch.add("HGETALL", SESSIONS(user_id))
-    answers = await batch.run()
-    return {
-        user_id: _sessions(answer)
-        for user_id, answer in zip(users, answers[len(raised) :], strict=True)
-    }
-
-
-def raise_heads(batch: Batch, user_id: UUID, pairs: list[str | int]) -> None:
-    """Adds to `batch`: the user's heads become at least these (field, head, field, head, …)."""
-    batch.script(_RAISE, HEADS(user_id), HEADS.ttl, *pairs)
+    answers = map(_sessions, await batch.run())
+    return dict(zip(users, answers, strict=True))
 
 
 def _sessions(answer: dict[bytes, bytes] | list[bytes]) -> dict[UUID, str]:

@@ -10,6 +10,8 @@ class RouterSettings(RoleSettings):
 
     database_url: str = Field(pattern="^postgres(ql)?://")
     """Read only, on a cache miss."""
+    messages_per_second: int = Field(10, ge=1)
+    """Of one user, in any second, over all gateways; more get RATE_LIMITED."""
     router_prefetch: int = Field(64, ge=1)
     """AMQP messages of one partition that wait here: the most one batch can merge."""
     router_pacing_ms: float = Field(2.0, ge=0)

@@ -1,14 +1,17 @@
 """What the router reads of PostgreSQL: only what its memory doesn't hold. It never writes."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import asyncpg
+from msgspec import UNSET
 
-from libs.common.domain.moment import milliseconds
+from libs.common.domain.moment import milliseconds, rfc3339
 from libs.common.domain.status import Status
+from libs.common.protocol.messages import Message as ToldMessage
 from libs.common.sql import load_queries
 from services.router.conversation import Conversation, Message
 from services.router.known_ids import KnownIds
@@ -21,6 +24,31 @@ OLDER_MOST: Final = 20_000
 
 StoreError = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """PostgreSQL is away or in trouble; reading again is safe."""
+
+
+class Membership(NamedTuple):
+    """Whose a conversation is."""
+
+    user1_id: UUID
+    user2_id: UUID
+    is_archived: bool
+    head: int
+    """As stored."""
+
+    def other(self, user_id: UUID) -> UUID:
+        return self.user2_id if user_id == self.user1_id else self.user1_id
+
+    def refusal(self, user_id: UUID) -> str | None:
+        """Why this user may not see the conversation, a constant of `protocol.errors`."""
+        return None if user_id in (self.user1_id, self.user2_id) else "NOT_PARTICIPANT"
+
+
+class Unread(NamedTuple):
+    """How much of a conversation a user had not read when its log stood at `head`."""
+
+    conversation_id: UUID
+    head: int
+    unread: int
 
 
 class Store:
@@ -79,6 +107,35 @@ class Store:
         rows = await self._pool.fetch(QUERIES["messages"], ids, senders, theirs)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
+    async def unread_messages(
+        self, wanted: Sequence[tuple[UUID, UUID]]
+    ) -> list[tuple[UUID, Message]]:
+        """Conversation id and message: all that these users of these conversations haven't read."""
+        if not wanted:
+            return []
+        ids, readers = zip(*wanted, strict=True)
+        rows = await self._pool.fetch(QUERIES["unread_messages"], ids, readers)
+        return [(row["conversation_id"], _message(row)) for row in rows]
+
+    async def membership(self, conversation_id: UUID) -> Membership | None:
+        """None: not stored, perhaps not yet."""
+        row = await self._pool.fetchrow(QUERIES["membership"], conversation_id)
+        return None if row is None else Membership(*row)
+
+    async def changed_after(
+        self, conversation_id: UUID, seq: int, most: int, reader_id: UUID
+    ) -> list[ToldMessage]:
+        """What changed after `seq`, in whole entries: fewer than `most` is all of it."""
+        rows = await self._pool.fetch(QUERIES["changed_after"], conversation_id, seq, most)
+        return [_as_told(row, reader_id) for row in rows]
+
+    async def unread(self, user_ids: Sequence[UUID]) -> dict[UUID, list[Unread]]:
+        """Of all conversations that aren't archived, by user."""
+        counts: dict[UUID, list[Unread]] = {user_id: [] for user_id in user_ids}
+        for row in await self._pool.fetch(QUERIES["unread_of_users"], user_ids):
+            counts[row["user_id"]].append(Unread(row["id"], row["head"], row["unread"]))
+        return counts
+
     async def heads(self, user_ids: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:
         """User → conversation → head, of all conversations that aren't archived."""
         heads: dict[UUID, dict[UUID, int]] = {user_id: {} for user_id in user_ids}
@@ -95,8 +152,11 @@ def _conversation(row: asyncpg.Record) -> Conversation:
         user2_id=row["user2_id"],
         created_at=milliseconds(row["created_at"]),
         archived_at=row["archived_at"] and milliseconds(row["archived_at"]),
+        archived_seq=row["archived_seq"] or 0,
         head=row["head"],
         claimed=row["head"],
+        read_up_to=(row["user1_read_seq"], row["user2_read_seq"]),
+        unread=[row["user1_unread"], row["user2_unread"]],
     )
 
 
@@ -110,4 +170,28 @@ def _message(row: asyncpg.Record) -> Message:
         status=Status[row["status"]],
         delivered_at=row["delivered_at"] and milliseconds(row["delivered_at"]),
         changed_seq=row["changed_seq"],
+        read_at=row["read_at"] and milliseconds(row["read_at"]),
+        deleted_at=row["deleted_at"] and milliseconds(row["deleted_at"]),
     )
+
+
+def _as_told(row: asyncpg.Record, reader_id: UUID) -> ToldMessage:
+    is_own = row["sender_id"] == reader_id
+    return ToldMessage(
+        message_id=row["id"],
+        conversation_id=row["conversation_id"],
+        sender_id=row["sender_id"],
+        content=row["content"],
+        status=row["status"],
+        timestamp=rfc3339(milliseconds(row["created_at"])),
+        delivered_at=_moment(row["delivered_at"]),
+        read_at=_moment(row["read_at"]),
+        deleted_at=_moment(row["deleted_at"]),
+        seq=row["seq"],
+        changed_seq=row["changed_seq"],
+        client_message_id=row["client_message_id"] if is_own else UNSET,
+    )
+
+
+def _moment(value: datetime | None) -> str | None:
+    return None if value is None else rfc3339(milliseconds(value))

@@ -1,68 +1,74 @@
 """One partition's events, in order, from its queue to everyone who must know.
 
-A batch's way: `_decoded` → `Memory.bring` → `decide` → `_keep` (claimed in Redis, confirmed in
-the persister's queue) → `_publish_heads` → `_tell` (gateways, askers) → acknowledged. Whatever
+A batch's way: `_decoded` → `Memory.bring` → `_permits` → `decide` → `_keep` (claimed in Redis,
+confirmed in the persister's queue) → `_publish` (Redis' readers) → `_tell` (gateways, askers) →
+acknowledged. Whatever
 goes wrong for good on that way ends the worker; its channel is closed and the next owner begins
 again with the first event that was not acknowledged.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any, Final, TypeVar
+from uuid import UUID
 
 import stamina
 import structlog
 
-from libs.common.asking import Asking
 from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
-from libs.common.cache import Cache, CacheError
+from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
+from libs.common.limits import permits
 from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERED, REFUSED, STAGE
 from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
-from libs.common.protocol.events import CreateConversation, Event, Send
+from libs.common.protocol.events import (
+    ArchiveConversation,
+    CreateConversation,
+    DeleteMessage,
+    Delivered,
+    Event,
+    MarkRead,
+    RemoveMatch,
+    Send,
+)
 from libs.common.protocol.frames import Error
 from libs.common.topology import events, writes
 from services.router import rules, sequence
 from services.router.conversation import Conversation
 from services.router.fan_out import Listeners, fan_out
-from services.router.gateways import Gateways
 from services.router.memory import Memory
-from services.router.opening import Opening
-from services.router.rules import Decisions
-from services.router.settings import RouterSettings
-from services.router.store import Store, StoreError
+from services.router.rules.decisions import Decisions
+from services.router.signals import Signals
+from services.router.surroundings import PASSING, Station, Surroundings
 from services.router.warmth import keep_warm
 
-PASSING: Final = (*StoreError, CacheError, Overloaded, TimeoutError)
-"""Troubles that pass: the step is repeated, with pauses up to 2 s, until the worker is ended.
-Every step may be done twice."""
+TRIED_AGAIN: Final = tuple(error for error in PASSING if error is not Unroutable)
+"""The step is repeated, with pauses up to 2 s, until the worker is ended; every step may be done
+twice. A queue of ours that is gone ends the worker instead."""
+
+REGISTERED_WITHIN_S: Final = 5.0
+"""After a FLUSHALL gateways need a second or two to register their sessions anew."""
 
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
+
+Permits = Mapping[tuple[UUID, UUID], Permit]
+"""By sender and `Send.identity`, of what would be new messages."""
+NOT_NEEDED: Final = Permit(None)
+"""Of a try that is refused, or answered without one."""
 
 T = TypeVar("T")
 
 log = structlog.get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all partitions of a router share."""
-
-    settings: RouterSettings
-    cache: Cache
-    store: Store
-    asking: Asking
-    gateways: Gateways
-
-
 class Worker:
     """Works on one partition over one channel. See `ownership.Work` for the contract."""
 
     def __init__(self, around: Surroundings, partition: int, channel: Channel) -> None:
+        """Use `work`."""
         self._around = around
         self._partition = partition
         self._channel = channel
@@ -71,9 +77,12 @@ class Worker:
         self._awake = asyncio.Event()
         self._finishing: asyncio.Task[None] | None = None
         self._epoch: int | None = None
+        self._tell_all_until = 0.0
+        """By the loop's clock: see `_everywhere`."""
         self._memory = Memory(
             around.store, around.asking, partition, around.settings.router_conversations
         )
+        self._signals = Signals(Station(around, partition, channel), self._memory)
 
     @classmethod
     async def work(
@@ -81,12 +90,11 @@ class Worker:
     ) -> None:
         """Until `leave` is set; what is in hand is finished then."""
         worker = cls(around, partition, channel)
-        opening = Opening(around.cache, around.store, around.asking, around.gateways, channel)
         await channel.consume(events(partition).name, worker._receive)
         tasks = (
+            *await worker._signals.begin(),
             asyncio.create_task(worker._run(leave)),
             asyncio.create_task(keep_warm(around.cache, around.asking, partition)),
-            asyncio.create_task(opening.run(partition, around.settings.partitions)),
         )
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -146,10 +154,11 @@ class Worker:
         happened = await self._decoded(batch)
         BATCH_SIZE.labels("router").observe(len(happened))
         await self._insist(lambda: self._memory.bring(happened))
-        decided, poisonous = decide(happened, self._memory)
+        permits = await self._insist(lambda: self._permits(happened))
+        decided, poisonous = decide(happened, self._memory, permits)
         DUPLICATES.inc(decided.duplicates)
         await self._keep(decided, self._epoch)
-        listeners = await self._publish_heads(decided)
+        listeners = await self._publish(decided)
         # The last steps overlap with the next batch's first ones, but never with its last ones.
         await self._finished()
         self._finishing = asyncio.create_task(self._finish(batch, decided, listeners, poisonous))
@@ -169,6 +178,7 @@ class Worker:
         poisonous: list[Malformed],
     ) -> None:
         await self._tell(decided, listeners)
+        self._signals.follow(decided)
         await self._bury(poisonous)
         await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
 
@@ -202,25 +212,53 @@ class Worker:
             await sequence.next_epoch(self._around.cache, self._partition, superseded.epoch)
             raise
 
-    async def _publish_heads(self, decided: Decisions) -> Listeners:
+    async def _permits(self, happened: Sequence[Event]) -> Permits:
+        """Asks for what would be new messages, once for all tries of one. Raises CacheError."""
+        tries: dict[UUID, dict[UUID, Send]] = {}
+        for event in happened:
+            if isinstance(event, Send) and rules.needs_permit(
+                event, self._memory.conversation(event.conversation_id)
+            ):
+                tries.setdefault(event.sender_id, {}).setdefault(event.identity, event)
+        batch = self._around.cache.batch()
+        for sender_id, sends in tries.items():
+            names = [event.try_id.bytes for event in sends.values()]
+            batch.script(*self._around.limit.command(sender_id, names))
+        answers = await batch.run()
+        return {
+            (sender_id, name): permit
+            for (sender_id, sends), answer in zip(tries.items(), answers, strict=True)
+            for name, permit in zip(sends, permits(answer), strict=True)
+        }
+
+    async def _publish(self, decided: Decisions) -> Listeners:
         """From here on readers know of it (promise 2: it can't be lost any more).
 
         Also of what is announced again: whoever wrote it may have died before this step.
         """
         entries = decided.announcements
-        users = {entry.user_id for entry in entries}
         ids = {entry.conversation_id for entry in entries}
         told = [known for known in map(self._memory.conversation, ids) if known is not None]
+        users = list({entry.user_id for entry in entries})
+        news = sequence.News(self._partition, told, decided.recounted, decided.deleted, users)
         with STAGE.labels("router_heads").time():
-            return await self._insist(
-                lambda: sequence.publish_heads(self._around.cache, told, users)
+            listeners, is_warm = await self._insist(
+                lambda: sequence.publish(self._around.cache, news)
             )
+        if not is_warm:
+            self._tell_all_until = asyncio.get_running_loop().time() + REGISTERED_WITHIN_S
+        return listeners
+
+    def _everywhere(self) -> Collection[str]:
+        """While Redis may not know who is where, the gateways are asked: each gets all."""
+        is_known = asyncio.get_running_loop().time() > self._tell_all_until
+        return () if is_known else self._around.gateways.known
 
     async def _tell(self, decided: Decisions, listeners: Listeners) -> None:
         for answer in decided.answers:
             if isinstance(answer.frame, Error):
                 REFUSED.labels(answer.frame.error).inc()
-        batches = fan_out(decided.notices, listeners)
+        batches = fan_out(decided.notices, listeners, self._everywhere())
         with STAGE.labels("router_deliver").time():
             await self._around.gateways.deliver(self._channel, batches)
         for queue, reply in decided.replies:
@@ -239,32 +277,48 @@ class Worker:
     async def _insist(self, step: Callable[[], Awaitable[T]]) -> T:
         try:
             return await step()  # as a rule: entering stamina's loop would cost 30 µs each time
-        except PASSING as error:
+        except TRIED_AGAIN as error:
             log.warning("trouble", partition=self._partition, reason=repr(error))
         async for attempt in stamina.retry_context(
-            on=PASSING, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
+            on=TRIED_AGAIN, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
         ):
             with attempt:
                 return await step()
         raise AssertionError("retry_context without a bound ends by success or cancellation")
 
 
-def decide(happened: Sequence[Event], memory: Memory) -> tuple[Decisions, list[Malformed]]:
+def decide(
+    happened: Sequence[Event], memory: Memory, permits: Permits
+) -> tuple[Decisions, list[Malformed]]:
     """Applies the rules in order. An event that breaks one is set aside, alone (promise 9)."""
     decided = Decisions()
     poisonous: list[Malformed] = []
     for event in happened:
         try:
-            if isinstance(event, Send):
-                rules.send(event, memory.conversation(event.conversation_id), decided)
-            elif isinstance(event, CreateConversation):
-                known = memory.of_match(event.match_id)
-                conversation = rules.create(event, known, decided)
-                if conversation is not None and known is None:
-                    memory.keep(conversation)
-            else:
-                rules.delivered(event, memory.conversation(event.conversation_id), decided)
+            _apply(event, memory, permits, decided)
         except Exception as error:
             log.exception("event breaks a rule", event_type=type(event).__name__)
             poisonous.append(Malformed(EVENTS.encode([event]), repr(error)))
     return decided, poisonous
+
+
+def _apply(event: Event, memory: Memory, permits: Permits, decided: Decisions) -> None:
+    match event:
+        case Send():
+            permit = permits.get((event.sender_id, event.identity), NOT_NEEDED)
+            rules.send(event, memory.conversation(event.conversation_id), permit, decided)
+        case Delivered():
+            rules.delivered(event, memory.conversation(event.conversation_id), decided)
+        case MarkRead():
+            rules.mark_read(event, memory.conversation(event.conversation_id), decided)
+        case DeleteMessage():
+            rules.delete(event, memory.conversation(event.conversation_id), decided)
+        case ArchiveConversation():
+            rules.archive(event, memory.conversation(event.conversation_id), decided)
+        case RemoveMatch():
+            rules.remove_match(event, memory.of_match(event.match_id), decided)
+        case CreateConversation():
+            known = memory.of_match(event.match_id)
+            conversation = rules.create(event, known, decided)
+            if conversation is not None and known is None:
+                memory.keep(conversation)

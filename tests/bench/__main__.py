@@ -10,14 +10,17 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from local.progress import Progress
 from local.roles import Counts
 from local.stack import Stack
+from tests.bench import targets
 from tests.bench.cpu import cpu_seconds
 from tests.bench.generator import Plan, Result
+from tests.bench.targets import Figure
 
 COUNTS = Counts(gateway=2, router=1, persister=1, rest=1)
 
@@ -29,7 +32,13 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="*", default=[0, 1000], help="0: closed loop")
     arguments = parser.parse_args()
     # Two partitions, as the prototype of DESIGN.md, section 9, had.
-    defaults = {"CHAT_PARTITIONS": "2", "CHAT_MESSAGES_PER_SECOND": "1000000"}
+    defaults = {
+        "CHAT_PARTITIONS": "2",
+        "CHAT_MESSAGES_PER_SECOND": "1000000",
+        "CHAT_CALLS_PER_SECOND": "1000000",
+        "CHAT_CONNECTS_PER_MINUTE": "1000000",
+        "CHAT_TYPING_PER_SECOND": "1000",
+    }
     environ = defaults | dict(os.environ)
     stack = Stack("bench", environ, Progress())
     stack.start(Counts.of(environ, COUNTS), fresh=True)
@@ -51,12 +60,18 @@ def main() -> None:
                 flush=True,
             )
             sections[name] = measure(stack, plan)
+        print("the service description's targets …", flush=True)
+        figures = measure_targets(stack, environment)
     finally:
         stack.stop()
     for name, section in sections.items():
         show(name, section)
+    delivery = msgspec.convert(sections[max(sections)], Result).delivery_ms if sections else []
+    show_targets(figures, delivery)
     output = stack.layout.folder / "bench.json"
-    output.write_text(json.dumps(sections, indent=2) + "\n")
+    output.write_text(
+        json.dumps(sections | {"targets": msgspec.to_builtins(figures)}, indent=2) + "\n"
+    )
     print(f"\nAll figures: {output.relative_to(stack.layout.root)}")
 
 
@@ -87,6 +102,35 @@ def measure(stack: Stack, plan: Plan) -> dict[str, object]:
         cpu[program.rpartition("-")[0] or program] += after - marks["measuring"][program]
     section: dict[str, object] = msgspec.to_builtins(result)
     return section | {"cpu_s": dict(cpu)}
+
+
+def measure_targets(stack: Stack, environment: Mapping[str, str]) -> list[Figure]:
+    plan = targets.Plan(
+        port=int(environment["CHAT_PORT"]),
+        secret=environment["CHAT_JWT_SECRET"],
+        amqp_url=environment["CHAT_AMQP_URL"],
+        database_url=environment["CHAT_DATABASE_URL"],
+        partitions=int(environment["CHAT_PARTITIONS"]),
+    )
+    measured = subprocess.run(
+        [sys.executable, "-m", "tests.bench.targets"],
+        input=msgspec.json.encode(plan),
+        stdout=subprocess.PIPE,
+        cwd=stack.layout.root,
+        check=True,
+    )
+    return [msgspec.json.decode(line, type=Figure) for line in measured.stdout.splitlines()]
+
+
+def show_targets(figures: Sequence[Figure], delivery_ms: Sequence[float]) -> None:
+    """Beside the targets of the service description; delivery is of the last fixed rate."""
+    if delivery_ms:
+        figures = [Figure("message delivery", 0, list(delivery_ms), 100, "under load"), *figures]
+    print(f"\n{'milliseconds':<34}{'p50':>9}{'p95':>9}{'p99':>9}{'max':>9}   target p95")
+    for figure in figures:
+        numbers = "".join(f"{value:9.2f}" for value in figure.ms)
+        target = "" if figure.target_p95_ms is None else f"{figure.target_p95_ms:g}"
+        print(f"{figure.name:<34}{numbers}   {target:<11}{figure.note}")
 
 
 def show(name: str, section: dict[str, object]) -> None:

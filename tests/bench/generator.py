@@ -141,8 +141,8 @@ async def run(plan: Plan) -> Result:
     return Result(
         seconds=seconds,
         received=received,
-        delivery_ms=_percentiles(load.delivery),
-        acknowledged_ms=_percentiles(load.acknowledgement),
+        delivery_ms=percentiles(load.delivery),
+        acknowledged_ms=percentiles(load.acknowledgement),
         sent_in_all=load.sent,
         received_in_all=load.received,
         acknowledged_in_all=load.acknowledged,
@@ -179,7 +179,7 @@ async def _connect(load: Load) -> list[Connection]:
     async def connect(user: UUID, of_sender: bool) -> Connection:
         on_text = load.on_sender_text if of_sender else load.on_receiver_text
         async with gate:
-            connection = Connection(plan.host, _token(plan, user), on_text)
+            connection = Connection(plan.host, token(plan.secret, user), on_text)
             loop = asyncio.get_running_loop()
             await loop.create_connection(lambda: connection, plan.host, plan.port)
             await asyncio.wait_for(connection.ready, CONNECT_S)
@@ -199,7 +199,7 @@ async def _connect(load: Load) -> list[Connection]:
 def _conversations(plan: Plan, users: list[tuple[UUID, UUID]]) -> Iterable["asyncio.Task[bytes]"]:
     client = httpx.AsyncClient(
         base_url=f"http://{plan.host}:{plan.port}/api/chat",
-        headers={"Authorization": f"Bearer {_token(plan, uuid4(), scope='service')}"},
+        headers={"Authorization": f"Bearer {token(plan.secret, uuid4(), scope='service')}"},
         timeout=60,
         limits=httpx.Limits(max_connections=8),
     )
@@ -214,12 +214,12 @@ def _conversations(plan: Plan, users: list[tuple[UUID, UUID]]) -> Iterable["asyn
     return [asyncio.ensure_future(create(pair)) for pair in users]
 
 
-def _token(plan: Plan, user: UUID, **claims: str) -> str:
+def token(secret: str, user: UUID, **claims: str) -> str:
     payload = {"sub": str(user), "exp": int(time.time()) + 3600, **claims}
-    return jwt.encode(payload, plan.secret, algorithm="HS256")
+    return jwt.encode(payload, secret, algorithm="HS256")
 
 
-def _percentiles(seconds: list[float]) -> list[float]:
+def percentiles(seconds: list[float]) -> list[float]:
     if not seconds:
         return []
     ranked = sorted(seconds)

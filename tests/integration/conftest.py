@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
@@ -14,14 +14,17 @@ import pytest
 from libs.client.session import Session, Via
 from tests.contracts.watch import ContractWatch
 
+WATCH: Final = ContractWatch()
+"""Hears every frame of every session, and every response to `System.rest`."""
+
 
 class System:
     """The running system as its users meet it: at the edge, with tokens."""
 
-    def __init__(self, watch: ContractWatch) -> None:
-        self.watch = watch
-        self.edge = os.environ["CHAT_EDGE_URL"]
-        self.secret = os.environ["CHAT_JWT_SECRET"]
+    def __init__(self, variables: Mapping[str, str] = os.environ) -> None:
+        """Of the stack under test, or of another by its variables."""
+        self.edge = variables["CHAT_EDGE_URL"]
+        self.secret = variables["CHAT_JWT_SECRET"]
         self.base = f"{self.edge}/api/chat"
         self.socket_url = f"{self.base}/ws".replace("http", "ws", 1)
 
@@ -43,7 +46,7 @@ class System:
             base_url=self.base,
             headers={"Authorization": f"Bearer {token}"},
             timeout=30,
-            event_hooks={"response": [self.watch.response]},
+            event_hooks={"response": [WATCH.response]},
         )
 
     async def conversation(self, user1_id: UUID, user2_id: UUID) -> UUID:
@@ -80,25 +83,23 @@ async def read(rest: httpx.AsyncClient, path: str) -> dict[str, Any]:
             await asyncio.sleep(float(response.headers["Retry-After"]))
 
 
-@pytest.fixture(scope="session")
-def watch() -> Iterator[ContractWatch]:
-    """Hears every frame of every session, and every response to `System.rest`."""
-    watch = ContractWatch()
-    watch.start()
-    yield watch
-    watch.stop()
+@pytest.fixture(scope="session", autouse=True)
+def _watching() -> Iterator[None]:
+    WATCH.start()
+    yield
+    WATCH.stop()
 
 
 @pytest.fixture(autouse=True)
-def keeps_the_contracts(watch: ContractWatch) -> Iterator[None]:
+def _keeps_the_contracts(_watching: None) -> Iterator[None]:
     """Fails a test in which anything came that the contracts don't allow."""
     yield
-    watch.judge()
+    WATCH.judge()
 
 
 @pytest.fixture(scope="session")
-def system(watch: ContractWatch) -> System:
-    return System(watch)
+def system() -> System:
+    return System()
 
 
 @pytest.fixture

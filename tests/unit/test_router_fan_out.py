@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 from libs.common.protocol import frames
 from libs.common.protocol.deliveries import Answer, ToUser
 from services.router.fan_out import fan_out
-from services.router.rules import Announcement, Answered
+from services.router.rules.decisions import Announcement, Answered
 
 ANNA, BEN, CONVERSATION = uuid4(), uuid4(), uuid4()
 

@@ -4,15 +4,17 @@ from uuid import UUID, uuid4
 
 import pytest
 
+from libs.common.domain.permit import Permit
 from libs.common.domain.status import Status
 from libs.common.protocol import frames, writes
 from libs.common.protocol.events import CreateConversation, Delivered, ReplyTo, Send
 from libs.common.protocol.replies import ConversationReady, Refused
 from services.router import rules
 from services.router.conversation import REMEMBERED, Conversation
-from services.router.rules import Decisions
+from services.router.rules.decisions import Decisions
 
 ANNA, BEN = uuid4(), uuid4()
+GRANTED = Permit(5)
 
 
 def conversation() -> Conversation:
@@ -33,7 +35,7 @@ def refusal(decided: Decisions) -> str:
 def test_a_message_is_written_answered_and_announced() -> None:
     chat, decided = conversation(), Decisions()
     event = send(chat, client_id=uuid4())
-    rules.send(event, chat, decided)
+    rules.send(event, chat, GRANTED, decided)
     [write] = decided.writes
     assert isinstance(write, writes.InsertMessage)
     assert (write.seq, write.message_id, chat.head) == (2, event.try_id, 2)
@@ -49,9 +51,9 @@ def test_a_message_is_written_answered_and_announced() -> None:
 def test_the_same_event_again_changes_nothing_but_is_told_again(client_id: UUID | None) -> None:
     chat = conversation()
     event = send(chat, client_id=client_id)
-    rules.send(event, chat, Decisions())
+    rules.send(event, chat, GRANTED, Decisions())
     again = Decisions()
-    rules.send(event, chat, again)
+    rules.send(event, chat, GRANTED, again)
     assert (again.writes, again.changed, chat.head) == ([], {}, 2)
     assert len(again.announcements) == 2
     assert len(again.answers) == 1
@@ -60,9 +62,9 @@ def test_the_same_event_again_changes_nothing_but_is_told_again(client_id: UUID 
 def test_a_further_try_is_only_answered_with_the_first_ones_ids() -> None:
     chat, client_id = conversation(), uuid4()
     first, second = send(chat, client_id=client_id), send(chat, client_id=client_id)
-    rules.send(first, chat, Decisions())
+    rules.send(first, chat, GRANTED, Decisions())
     decided = Decisions()
-    rules.send(second, chat, decided)
+    rules.send(second, chat, GRANTED, decided)
     assert (decided.writes, decided.announcements, decided.duplicates) == ([], [], 1)
     [answer] = decided.answers
     assert isinstance(answer.frame, frames.MessageSent)
@@ -72,8 +74,8 @@ def test_a_further_try_is_only_answered_with_the_first_ones_ids() -> None:
 
 def test_both_users_may_choose_the_same_client_id() -> None:
     chat, client_id, decided = conversation(), uuid4(), Decisions()
-    rules.send(send(chat, ANNA, client_id), chat, decided)
-    rules.send(send(chat, BEN, client_id), chat, decided)
+    rules.send(send(chat, ANNA, client_id), chat, GRANTED, decided)
+    rules.send(send(chat, BEN, client_id), chat, GRANTED, decided)
     assert [write.seq for write in decided.writes if isinstance(write, writes.InsertMessage)] == [
         2,
         3,
@@ -83,31 +85,31 @@ def test_both_users_may_choose_the_same_client_id() -> None:
 def test_who_may_not_send() -> None:
     chat = conversation()
     decided = Decisions()
-    rules.send(send(chat), None, decided)
+    rules.send(send(chat), None, GRANTED, decided)
     assert refusal(decided) == "CONVERSATION_NOT_FOUND"
     decided = Decisions()
-    rules.send(send(chat, uuid4()), chat, decided)
+    rules.send(send(chat, uuid4()), chat, GRANTED, decided)
     assert refusal(decided) == "NOT_PARTICIPANT"
     chat.archived_at = 7
     decided = Decisions()
-    rules.send(send(chat), chat, decided)
+    rules.send(send(chat), chat, GRANTED, decided)
     assert refusal(decided) == "CONVERSATION_ARCHIVED"
 
 
 def test_a_message_of_before_the_archiving_is_still_answered() -> None:
     chat = conversation()
     event = send(chat, client_id=uuid4())
-    rules.send(event, chat, Decisions())
+    rules.send(event, chat, GRANTED, Decisions())
     chat.archived_at = 7
     decided = Decisions()
-    rules.send(event, chat, decided)
+    rules.send(event, chat, GRANTED, decided)
     assert isinstance(decided.answers[0].frame, frames.MessageSent)
 
 
 def sent(chat: Conversation, count: int) -> list[UUID]:
     events = [send(chat) for _ in range(count)]
     for event in events:
-        rules.send(event, chat, Decisions())
+        rules.send(event, chat, GRANTED, Decisions())
     return [event.try_id for event in events]
 
 

@@ -5,17 +5,40 @@ from typing import Final
 from uuid import UUID
 
 COMPLETE: Final = b"*"
-"""Field of HEADS: all of the user's conversations are in the hash."""
+"""Field of HEADS and UNREAD: all of the user's conversations are in the hash."""
 LOADING: Final = b"?"
-"""Field of HEADS: the token of the router that is loading it."""
+"""Field of HEADS and UNREAD: the token of the router that is loading it."""
+ARCHIVED: Final = b"!"
+"""Behind the head of an archived conversation."""
+COUNTED_AT: Final = "@"
+"""Before a conversation in UNREAD: the field with the head at which its count was taken."""
 WARM_VALUE: Final = b"1"
 """WARM's value while it holds; anything else is the token of a router that is about to set it."""
 
 
+def head_in(value: bytes) -> int:
+    """The number in one field of HEADS."""
+    return int(value.rstrip(ARCHIVED))
+
+
 def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
-    """Conversation → head in HEADS(user)."""
+    """Conversation → head in HEADS(user), of all that were told."""
     return {
-        UUID(field.decode()): int(head)
+        UUID(field.decode()): head_in(head)
         for field, head in fields.items()
         if field not in (COMPLETE, LOADING)
     }
+
+
+def active_heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
+    """The same without those that are archived."""
+    return heads_in({field: head for field, head in fields.items() if not head.endswith(ARCHIVED)})
+
+
+def is_behind(told: int | None, stored: int | None, *, warm: bool) -> bool:
+    """Whether a conversation's log may be longer than `stored`, PostgreSQL's head (None: no row).
+
+    `told` and `warm` are Redis' head and word on the partition, read in this order, and both
+    before `stored`: then nothing can be told, stored and lost in between unseen.
+    """
+    return not warm if told is None else told > (stored or 0)

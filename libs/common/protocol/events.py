@@ -28,6 +28,11 @@ class Send(_Event, tag="send", frozen=True):
     session_id: UUID
     gateway_id: str
 
+    @property
+    def identity(self) -> UUID:
+        """What makes two tries of one sender the same message (promise 4)."""
+        return self.client_message_id or self.try_id
+
 
 class Delivered(_Event, tag="delivered", frozen=True):
     """The recipient's WebSocket stack answered a ping written after these messages (promise 5)."""

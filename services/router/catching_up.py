@@ -1,0 +1,84 @@
+"""SYNC: what a client missed, from PostgreSQL, with all that was told so far (promise 6)."""
+
+import asyncio
+from typing import Final
+
+import structlog
+
+from libs.common.domain.heads import WARM_VALUE, head_in, is_behind
+from libs.common.keys import HEADS, WARM
+from libs.common.protocol.deliveries import Answer, Delivery
+from libs.common.protocol.events import Sync
+from libs.common.protocol.frames import ErrorRef, ServerFrame, SyncResult, encode_frame
+from services.router.inbox import Inbox
+from services.router.rules.decisions import refusal
+from services.router.store import Membership
+from services.router.surroundings import PASSING, Station
+
+AT_ONCE: Final = 4
+"""As many as the pool has connections."""
+RETRY_AFTER_MS: Final = 1_000
+
+log = structlog.get_logger()
+
+
+class CatchingUp:
+    """Answers the `Sync` signals of one partition's conversations."""
+
+    def __init__(self, station: Station) -> None:
+        self.asked: Inbox[Sync] = Inbox()
+        self._station = station
+        self._around = station.around
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self) -> None:
+        """Until cancelled. Raises BrokerLost."""
+        while True:
+            asked = await self.asked.take()
+            frames = await asyncio.gather(*map(self._answer, asked))
+            batches: dict[str, list[Delivery]] = {}
+            for sync, frame in zip(asked, frames, strict=True):
+                origin = sync.origin
+                answer = Answer(origin.session_id, origin.try_id, encode_frame(frame))
+                batches.setdefault(origin.gateway_id, []).append(answer)
+            try:
+                await self._around.gateways.deliver(self._station.channel, batches)
+            except PASSING as error:
+                log.warning("sync not answered", reason=repr(error))
+
+    async def _answer(self, sync: Sync) -> ServerFrame:
+        ref = ErrorRef("SYNC", conversation_id=sync.conversation_id)
+        async with self._free:
+            try:
+                membership = await self._fresh(sync)
+                if membership is None:
+                    return refusal("CONVERSATION_NOT_FOUND", ref)
+                if error := membership.refusal(sync.user_id):
+                    return refusal(error, ref)
+                return await self._read(sync, membership)
+            except PASSING as error:
+                log.warning("sync failed", reason=repr(error))
+                return refusal("UNAVAILABLE", ref, RETRY_AFTER_MS)
+
+    async def _fresh(self, sync: Sync) -> Membership | None:
+        """The conversation, once PostgreSQL has all that this user was told of it."""
+        batch = self._around.cache.batch()
+        batch.add("HGET", HEADS(sync.user_id), str(sync.conversation_id))
+        batch.add("GET", WARM(self._station.partition))
+        head, warm = await batch.run()
+        told = None if head is None else head_in(head)
+        membership = await self._around.store.membership(sync.conversation_id)
+        stored = None if membership is None else membership.head
+        if is_behind(told, stored, warm=warm == WARM_VALUE):
+            await self._around.asking.ask_barrier(self._station.partition)
+            membership = await self._around.store.membership(sync.conversation_id)
+        return membership
+
+    async def _read(self, sync: Sync, membership: Membership) -> SyncResult:
+        """`membership` was read before, so the page has all up to its head."""
+        messages = await self._around.store.changed_after(
+            sync.conversation_id, sync.after_seq, sync.limit, sync.user_id
+        )
+        newest = messages[-1].changed_seq if messages else 0
+        head = max(membership.head, newest)
+        return SyncResult(sync.conversation_id, messages, head, len(messages) < sync.limit)

@@ -1,0 +1,308 @@
+"""Who is there (DESIGN.md, section 4): ONLINE at the first session, OFFLINE 5 s after the last.
+
+One task of each partition's owner, so that a user's coming and going are told in order. Only
+those are told who are online and have a conversation with the user; for anybody else presence
+costs no message and no timer. A device that reconnects within 5 s is no news.
+
+What it goes by is in Redis, so that a successor goes on: SESSIONS, LEAVING and GATEWAYS, which
+the gateways write; STATUS and USERS, which it writes itself.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, Final
+from uuid import UUID
+
+import structlog
+
+from libs.common.cache import Lua
+from libs.common.domain.heads import active_heads_in
+from libs.common.domain.moment import rfc3339
+from libs.common.keys import GATEWAY_USERS, GATEWAYS, HEADS, LEAVING, SESSIONS, STATUS, USERS
+from libs.common.protocol.deliveries import Delivery, Note
+from libs.common.protocol.frames import ServerFrame, UserOffline, UserOnline, encode_frame
+from services.router import sequence
+from services.router.inbox import Inbox
+from services.router.surroundings import PASSING, Station
+
+LOOK_S: Final = 0.5
+GRACE_MS: Final = 5_000
+SILENT_MS: Final = 8_000
+"""A gateway without a sign of life for so long is dead: with the grace and two looks its users
+are OFFLINE within 15 s. One that only slept registers anew (`ws_gateway.registration`)."""
+AT_ONCE: Final = 200
+"""Conversations, or users, in one round trip: a longer one would hold up everybody else."""
+ONLINE: Final = "ONLINE"
+
+_ENTER: Final = Lua("""
+-- Adds user ARGV[1] to a conversation's users; the others who are online.
+redis.call('SADD', KEYS[1], ARGV[1])
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+local others = {}
+for _, user in ipairs(redis.call('SMEMBERS', KEYS[1])) do
+    if user ~= ARGV[1] then others[#others + 1] = user end
+end
+return others
+""")
+
+_LEAVE: Final = Lua("""
+redis.call('SREM', KEYS[1], ARGV[1])
+return redis.call('SMEMBERS', KEYS[1])
+""")
+
+_SINCE: Final = Lua("""
+-- Members whose score is ARGV[1] ms old at least, with their scores, oldest first.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local due = string.format('%.0f', now - ARGV[1])
+return redis.call('ZRANGE', KEYS[1], '-inf', due, 'BYSCORE', 'LIMIT', 0, ARGV[2], 'WITHSCORES')
+""")
+
+_TAKEN: Final = Lua("""
+-- Takes out member ARGV[1], unless its score has changed from ARGV[2].
+if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then
+    return redis.call('ZREM', KEYS[1], ARGV[1])
+end
+return 0
+""")
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A user has a session, with these conversations that aren't archived."""
+
+    user_id: UUID
+    conversation_ids: tuple[UUID, ...]
+    is_news: bool
+    """False when only Redis has forgotten."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """A conversation was created."""
+
+    conversation_id: UUID
+    user1_id: UUID
+    user2_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A conversation was archived: its users no longer see each other."""
+
+    conversation_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class _Told:
+    """A frame for one user."""
+
+    user_id: UUID
+    frame: ServerFrame
+
+
+class Presence:
+    """One partition's: of its users, and of its new conversations."""
+
+    def __init__(self, station: Station) -> None:
+        self.changes: Inbox[Arrived | Begun | Ended] = Inbox()
+        self._station = station
+        self._cache = station.around.cache
+        self._buried: frozenset[str] = frozenset()
+        """Gateways that are dead and whose users have been seen to."""
+
+    async def run(self) -> None:
+        """Until cancelled. Raises BrokerLost."""
+        while True:
+            changes = await self.changes.take(LOOK_S)
+            try:
+                await self._follow(changes)
+                await self._look_for_dead_gateways()
+                await self._look_for_leaving()
+            except PASSING as error:
+                log.warning("presence waits", partition=self._station.partition, reason=repr(error))
+
+    # --- coming ----------------------------------------------------------------------------
+
+    async def _follow(self, changes: Sequence[Arrived | Begun | Ended]) -> None:
+        users = [user_id for change in changes for user_id in _users(change)]
+        online = await self._online(users)
+        for change in changes:
+            match change:
+                case Arrived():
+                    if change.user_id not in online or not change.is_news:
+                        await self._arrive(change)
+                        online.add(change.user_id)
+                case Begun():
+                    await self._begin(change, online)
+                case Ended():
+                    await self._end(change)
+
+    async def _online(self, users: Sequence[UUID]) -> set[UUID]:
+        batch = self._cache.batch()
+        for user_id in users:
+            batch.add("EXISTS", STATUS(user_id))
+        answers = await batch.run()
+        return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
+
+    async def _arrive(self, arrived: Arrived) -> None:
+        """STATUS comes last: if we die before, the next signal begins again."""
+        for some in _parts(arrived.conversation_ids):
+            others = await self._enter(arrived.user_id, some)
+            if arrived.is_news:
+                await self._tell(
+                    _Told(other, UserOnline(conversation_id, arrived.user_id))
+                    for conversation_id, users in others
+                    for other in users
+                )
+        batch = self._cache.batch()
+        batch.add("SET", STATUS(arrived.user_id), ONLINE, "EX", STATUS.ttl)
+        await batch.run()
+
+    async def _begin(self, begun: Begun, online: Collection[UUID]) -> None:
+        """Who is online at a conversation's birth is so in it, and the other is told."""
+        pair = (begun.user1_id, begun.user2_id)
+        present = [user_id for user_id in pair if user_id in online]
+        for user_id in present:
+            await self._enter(user_id, (begun.conversation_id,))
+        if len(present) == len(pair):
+            first, second = pair
+            await self._tell(
+                (
+                    _Told(first, UserOnline(begun.conversation_id, second)),
+                    _Told(second, UserOnline(begun.conversation_id, first)),
+                )
+            )
+
+    async def _end(self, ended: Ended) -> None:
+        batch = self._cache.batch()
+        batch.add("DEL", USERS(ended.conversation_id))
+        await batch.run()
+
+    async def _enter(
+        self, user_id: UUID, conversation_ids: Sequence[UUID]
+    ) -> list[tuple[UUID, list[UUID]]]:
+        """By conversation, the others who are online."""
+        batch = self._cache.batch()
+        for conversation_id in conversation_ids:
+            batch.script(_ENTER, USERS(conversation_id), str(user_id), USERS.ttl)
+        return list(zip(conversation_ids, map(_ids, await batch.run()), strict=True))
+
+    # --- going -----------------------------------------------------------------------------
+
+    async def _look_for_leaving(self) -> None:
+        """Users who had a session end 5 s ago: OFFLINE if they have none now."""
+        leaving = LEAVING(self._station.partition)
+        due = await self._since(leaving, GRACE_MS)
+        if not due:
+            return
+        here = await self._with_sessions([UUID(user.decode()) for user, _ in due])
+        for user, since in due:
+            user_id = UUID(user.decode())
+            if user_id not in here:
+                await self._leave(user_id, int(float(since)))
+        batch = self._cache.batch()
+        for user, since in due:
+            batch.script(_TAKEN, leaving, user, since)
+        await batch.run()
+
+    async def _leave(self, user_id: UUID, since_ms: int) -> None:
+        batch = self._cache.batch()
+        batch.add("DEL", STATUS(user_id))
+        batch.add("HLEN", SESSIONS(user_id))
+        batch.add("HGETALL", HEADS(user_id))
+        _, sessions, heads = await batch.run()
+        if sessions:
+            # One has come in between; its `Open` may have found the STATUS that we took.
+            self.changes.put([Arrived(user_id, tuple(active_heads_in(heads)), is_news=False)])
+            return
+        last_seen_at = rfc3339(since_ms)
+        for some in _parts(active_heads_in(heads)):
+            batch = self._cache.batch()
+            for conversation_id in some:
+                batch.script(_LEAVE, USERS(conversation_id), str(user_id))
+            others = zip(some, map(_ids, await batch.run()), strict=True)
+            await self._tell(
+                _Told(other, UserOffline(conversation_id, user_id, last_seen_at))
+                for conversation_id, users in others
+                for other in users
+            )
+
+    async def _with_sessions(self, users: Sequence[UUID]) -> set[UUID]:
+        batch = self._cache.batch()
+        for user_id in users:
+            batch.add("EXISTS", SESSIONS(user_id))
+        answers = await batch.run()
+        return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
+
+    # --- gateways that died ------------------------------------------------------------------
+
+    async def _look_for_dead_gateways(self) -> None:
+        """What a dead gateway's sessions were is taken out; then their users are leaving."""
+        silent = {
+            gateway.decode(): since for gateway, since in await self._since(GATEWAYS(), SILENT_MS)
+        }
+        for gateway_id in silent.keys() - self._buried:
+            await self._bury(gateway_id, silent[gateway_id])
+        self._buried = frozenset(silent)
+
+    async def _bury(self, gateway_id: str, since: bytes) -> None:
+        theirs = GATEWAY_USERS(gateway_id, self._station.partition)
+        batch = self._cache.batch()
+        batch.add("SMEMBERS", theirs)
+        [users] = await batch.run()
+        for some in _parts(_ids(users)):
+            listeners = await sequence.sessions(self._cache, some)
+            batch = self._cache.batch()
+            for user_id, sessions in listeners.items():
+                for session_id, gateway in sessions.items():
+                    if gateway == gateway_id:
+                        batch.add("HDEL", SESSIONS(user_id), str(session_id))
+                batch.add("ZADD", LEAVING(self._station.partition), "NX", since, str(user_id))
+            await batch.run()
+        batch = self._cache.batch()
+        batch.add("DEL", theirs)
+        await batch.run()
+        log.info("gateway dead", gateway_id=gateway_id, users=len(users))
+
+    # --- both ------------------------------------------------------------------------------
+
+    async def _since(self, key: str, at_least_ms: int) -> list[tuple[bytes, bytes]]:
+        """Members of a sorted set, and their scores, that are so old, some at a time."""
+        batch = self._cache.batch()
+        batch.script(_SINCE, key, at_least_ms, AT_ONCE)
+        [flat] = await batch.run()
+        return list(zip(flat[::2], flat[1::2], strict=True))
+
+    async def _tell(self, told: Iterable[_Told]) -> None:
+        """Whoever listens; nobody, mostly."""
+        frames = list(told)
+        if not frames:
+            return
+        users = list({item.user_id for item in frames})
+        listeners = await sequence.sessions(self._cache, users)
+        batches: dict[str, list[Delivery]] = {}
+        for item in frames:
+            note = Note(item.user_id, encode_frame(item.frame))
+            for gateway_id in set(listeners[item.user_id].values()):
+                batches.setdefault(gateway_id, []).append(note)
+        await self._station.around.gateways.deliver(self._station.channel, batches)
+
+
+def _users(change: Arrived | Begun | Ended) -> tuple[UUID, ...]:
+    if isinstance(change, Arrived):
+        return (change.user_id,)
+    return (change.user1_id, change.user2_id) if isinstance(change, Begun) else ()
+
+
+def _ids(answer: Any) -> list[UUID]:  # noqa: ANN401 - a set in RESP3, or a script's list
+    return [UUID(user.decode()) for user in answer]
+
+
+def _parts(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
+    remaining = iter(ids)
+    while some := list(islice(remaining, AT_ONCE)):
+        yield some
