@@ -27,7 +27,7 @@ class Conversation(Struct, frozen=True, rename="camel"):
     unread_count: int
     """The other user's messages that are neither READ nor deleted."""
     head: int
-    other_user_online: bool
+    other_user_online: bool = False
 
 
 class ConversationBirth(Struct, frozen=True, rename="camel"):

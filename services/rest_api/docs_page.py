@@ -253,8 +253,8 @@ def _type(schema: Part, prefix: str) -> str:
 
 def _container(schema: Part, prefix: str) -> str:
     match schema:
-        case {"prefixItems": [first, *_] as items}:
-            return f"array of {len(items)} {_type(first, prefix)}"
+        case {"items": items, "minItems": least, "maxItems": most} if least == most:
+            return f"array of {most} {_type(items, prefix)}"
         case {"items": items}:
             return f"array of {_type(items, prefix)}"
         case {"additionalProperties": values}:

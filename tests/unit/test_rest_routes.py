@@ -5,6 +5,7 @@ import re
 import falcon.inspect
 import pytest
 
+from services.rest_api.openapi import BASE
 from services.rest_api.operations import OPERATIONS
 
 ENVIRONMENT = {
@@ -30,7 +31,7 @@ def test_every_route_has_its_operation_and_the_other_way_round(
         for method in route.methods
         if not method.internal and method.method not in ("HEAD", "OPTIONS")
     }
-    said = {(row.method, _without_names(f"{wsgi.BASE}{row.path}")) for row in OPERATIONS}
+    said = {(row.method, _without_names(f"{BASE}{row.path}")) for row in OPERATIONS}
     assert served == said
 
 

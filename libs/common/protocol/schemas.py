@@ -26,7 +26,7 @@ def schemas(types: Iterable[Any], modules: Iterable[ModuleType]) -> dict[str, Sc
     """
     _, found = msgspec.json.schema_components(types, ref_template=REF + "{name}")
     fields = _fields_of(modules)
-    named = {_name(name): _renamed(schema) for name, schema in found.items()}
+    named = {_name(name): _plain(schema) for name, schema in found.items()}
     for name, schema in named.items():
         schema["title"] = name
         schema["description"] = sentence(schema.get("description"))
@@ -38,7 +38,7 @@ def schemas(types: Iterable[Any], modules: Iterable[ModuleType]) -> dict[str, Sc
 def ref_to(kind: object) -> Schema:
     """The reference to a type's schema."""
     (reference,), _ = msgspec.json.schema_components([kind], ref_template=REF + "{name}")
-    renamed: Schema = _renamed(reference)
+    renamed: Schema = _plain(reference)
     return renamed
 
 
@@ -52,15 +52,21 @@ def _name(name: str) -> str:
     return _GENERIC.sub(r"\2\1", name)
 
 
-def _renamed(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
-    """The same schema; its references by our names."""
+def _plain(schema: Any) -> Any:  # noqa: ANN401 - any part of a schema
+    """The same schema; its references by our names, tuples of one type as arrays of a length.
+
+    Many a tool for clients doesn't know `prefixItems`.
+    """
     match schema:
+        case {"prefixItems": [first, *_] as items} if all(item == first for item in items):
+            kept = {key: part for key, part in schema.items() if key != "prefixItems"}
+            return kept | {"items": _plain(first)}
         case {"$ref": reference}:
             return schema | {"$ref": REF + _name(reference.removeprefix(REF))}
         case dict():
-            return {key: _renamed(part) for key, part in schema.items()}
+            return {key: _plain(part) for key, part in schema.items()}
         case list():
-            return [_renamed(part) for part in schema]
+            return [_plain(part) for part in schema]
         case _:
             return schema
 
