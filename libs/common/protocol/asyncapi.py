@@ -52,11 +52,15 @@ EXCHANGES: Final = (
     Exchange(
         frames.MarkAsRead,
         frames.MessageRead,
-        (*_OF_A_CONVERSATION, "MESSAGE_NOT_FOUND", "NOT_RECIPIENT"),
+        (*_OF_A_CONVERSATION, "MESSAGE_NOT_FOUND", "NOT_RECIPIENT", "TOO_MANY_IN_FLIGHT"),
     ),
     Exchange(frames.TypingStart, None, (*_OF_A_CONVERSATION, "CONVERSATION_ARCHIVED")),
     Exchange(frames.TypingStop, None, (*_OF_A_CONVERSATION, "CONVERSATION_ARCHIVED")),
-    Exchange(frames.Sync, frames.SyncResult, _OF_A_CONVERSATION),
+    Exchange(
+        frames.Sync,
+        frames.SyncResult,
+        (*_OF_A_CONVERSATION, "TOO_MANY_IN_FLIGHT", "UNAVAILABLE"),
+    ),
     Exchange(frames.Ping, frames.Pong, ("RATE_LIMITED",)),
 )
 
