@@ -82,10 +82,11 @@ def _contents(rest: Part, socket: Part) -> str:
 
 
 def _rest(document: Part) -> str:
-    calls = "".join(_call(document, *row) for row in _operations(document))
+    calls = "".join(_call(*row) for row in _operations(document))
     return (
         f'<h2 id="rest">REST</h2>{_prose(document["info"]["description"])}'
         f"<p>Base: <code>{escape(document['servers'][0]['url'])}</code></p>{calls}"
+        f'<h3 id="rest-any">What any call may be answered</h3>{_any_responses(document)}'
         f'<h3 id="rest-types">Types</h3>{_types(document, "rest")}'
     )
 
@@ -97,7 +98,7 @@ def _operations(document: Part) -> Iterable[tuple[str, str, Part]]:
                 yield path, method, methods[method]
 
 
-def _call(document: Part, path: str, method: str, operation: Part) -> str:
+def _call(path: str, method: str, operation: Part) -> str:
     body = operation.get("requestBody")
     return (
         f'<h3 id="{operation["operationId"]}"><span class="method {method.upper()}">'
@@ -106,7 +107,7 @@ def _call(document: Part, path: str, method: str, operation: Part) -> str:
         f"{_prose(operation.get('description', ''))}"
         f"{_parameters(operation)}"
         f"{'<p>Body: ' + _content(body) + '</p>' if body else ''}"
-        f"{_responses(document, operation)}"
+        f"{_responses(operation)}"
     )
 
 
@@ -134,14 +135,26 @@ def _parameters(operation: Part) -> str:
     return _table(("parameter", "in", "type", ""), rows)
 
 
-def _responses(document: Part, operation: Part) -> str:
-    rows = []
-    for status, response in operation["responses"].items():
-        whole = _resolved(document, response)
-        content = "" if "application/problem+json" in whole.get("content", {}) else _content(whole)
-        headers = ", ".join(f"<code>{escape(name)}</code>" for name in whole.get("headers", {}))
-        rows.append((escape(status), _prose(whole["description"]) + content, headers))
-    return _table(("status", "answer", "headers"), rows)
+def _responses(operation: Part) -> str:
+    """Those of its own; what may befall any call is told once."""
+    own = {status: row for status, row in operation["responses"].items() if "$ref" not in row}
+    shared = ", ".join(status for status in operation["responses"] if status not in own)
+    return _table(("status", "answer", "headers"), map(_response, own, own.values())) + (
+        f'<p class="soft">Besides: <a href="#rest-any">{escape(shared)}</a>.</p>'
+    )
+
+
+def _response(status: str, response: Part) -> Iterable[str]:
+    is_problem = "application/problem+json" in response.get("content", {})
+    content = "" if is_problem else _content(response)
+    headers = ", ".join(f"<code>{escape(name)}</code>" for name in response["headers"])
+    return (escape(status), _prose(response["description"]) + content, headers)
+
+
+def _any_responses(document: Part) -> str:
+    """By status, which the shared responses' names end with."""
+    rows = {name[-3:]: row for name, row in document["components"]["responses"].items()}
+    return _table(("status", "answer", "headers"), map(_response, rows, rows.values()))
 
 
 def _content(holder: Part) -> str:
@@ -292,13 +305,3 @@ def _block(block: str) -> str:
 
 def _inline(text: str) -> str:
     return _CODE.sub(r"<code>\1</code>", escape(text.strip()))
-
-
-def _resolved(document: Part, part: Part) -> Part:
-    if "$ref" not in part:
-        return part
-    found: Any = document
-    for name in part["$ref"].removeprefix("#/").split("/"):
-        found = found[name]
-    resolved: Part = found
-    return resolved
