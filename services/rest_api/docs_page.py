@@ -207,7 +207,7 @@ def _answers(document: Part, operation: Part) -> str:
         for name in names
     )
     errors = ", ".join(f"<code>{escape(error)}</code>" for error in operation["x-errors"])
-    return f"<p>Answer: {links}. Its own errors: {errors}.</p>"
+    return f"<p>Answer: {links}. Its own errors: {errors or 'none'}.</p>"
 
 
 def _closes(document: Part) -> str:

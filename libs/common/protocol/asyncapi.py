@@ -36,7 +36,7 @@ EXCHANGES: Final = (
         frames.ConnectSuccess,
         (*_OF_A_TOKEN, "ALREADY_CONNECTED", "RATE_LIMITED", "TOO_MANY_CONNECTIONS"),
     ),
-    Exchange(frames.RefreshToken, frames.TokenRefreshed, (*_OF_A_TOKEN, "RATE_LIMITED")),
+    Exchange(frames.RefreshToken, frames.TokenRefreshed, _OF_A_TOKEN),
     Exchange(
         frames.SendMessage,
         frames.MessageSent,
@@ -61,7 +61,7 @@ EXCHANGES: Final = (
         frames.SyncResult,
         (*_OF_A_CONVERSATION, "TOO_MANY_IN_FLIGHT", "UNAVAILABLE"),
     ),
-    Exchange(frames.Ping, frames.Pong, ("RATE_LIMITED",)),
+    Exchange(frames.Ping, frames.Pong, ()),
 )
 
 ERRORS_OF_ANY: Final = (
@@ -75,14 +75,7 @@ ERRORS_OF_ANY: Final = (
 )
 """What may answer a frame of any type, or come unasked."""
 
-HANDSHAKE_ERRORS: Final = (
-    "TOKEN_INVALID",
-    "TOKEN_EXPIRED",
-    "NOT_FOUND",
-    "RATE_LIMITED",
-    "TOO_MANY_CONNECTIONS",
-    "UNAVAILABLE",
-)
+HANDSHAKE_ERRORS: Final = (*_OF_A_TOKEN, "NOT_FOUND", "UNAVAILABLE")
 """HTTP answers instead of 101, as problem+json."""
 
 ONLY_ANSWERS: Final = (
