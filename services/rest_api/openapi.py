@@ -54,13 +54,30 @@ _SECURITY: Final = {
     },
 }
 
+_TEXT: Final = {"type": "string"}
+_SECONDS: Final = {"type": "integer", "minimum": 0}
 _HEADERS: Final = {
-    "Allow": ("The methods of this address.", {"type": "string"}),
-    "ETag": ("For `If-None-Match`.", {"type": "string"}),
-    "Retry-After": ("Seconds until a repetition makes sense.", {"type": "integer", "minimum": 0}),
-    "WWW-Authenticate": ("RFC 6750.", {"type": "string", "pattern": "^Bearer"}),
-    "RateLimit": ("What is left of the caller's calls.", {"type": "string"}),
-    "RateLimit-Policy": ("The limit of a caller's calls.", {"type": "string"}),
+    "Allow": {"description": "The methods of this address.", "required": True, "schema": _TEXT},
+    "ETag": {"description": "For `If-None-Match`.", "required": True, "schema": _TEXT},
+    "Retry-After": {
+        "description": "Seconds until a repetition makes sense.",
+        "required": True,
+        "schema": _SECONDS,
+    },
+    "WWW-Authenticate": {
+        "description": "RFC 6750.",
+        "required": True,
+        "schema": {"type": "string", "pattern": "^Bearer"},
+    },
+    "RateLimit": {
+        "description": "`r` calls are left now, all of them after `t` seconds without any "
+        "(draft-ietf-httpapi-ratelimit-headers-10). Not for services.",
+        "schema": {"type": "string", "pattern": '^"calls";r=[0-9]+;t=[0-9]+$'},
+    },
+    "RateLimit-Policy": {
+        "description": "`q` calls of one user in `w` seconds.",
+        "schema": {"type": "string", "pattern": '^"calls";q=[0-9]+;w=[0-9]+$'},
+    },
 }
 _OF_STATUS: Final = {
     401: ("WWW-Authenticate",),
@@ -86,10 +103,7 @@ def document() -> dict[str, Any]:
         "components": {
             "schemas": schemas([*_types(), ProblemDetails], (messages, contract)),
             "responses": _shared(),
-            "headers": {
-                name: {"description": meaning, "required": True, "schema": schema}
-                for name, (meaning, schema) in _HEADERS.items()
-            },
+            "headers": _HEADERS,
             "securitySchemes": _SECURITY,
         },
     }
@@ -258,6 +272,6 @@ def _problem(status: int, errors: list[str]) -> dict[str, Any]:
     }
     return _response(
         "\n".join(f"- `{error}`: {said[error]}" for error in errors),
-        _OF_STATUS.get(status, ()),
+        (*_OF_STATUS.get(status, ()), *(() if status in _OF_THE_EDGE else _OF_A_CALL)),
         {PROBLEM: {"schema": schema}},
     )

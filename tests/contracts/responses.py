@@ -75,14 +75,20 @@ class ResponseContract:
         return wrong and f"{answer.status_code} of {what}: {wrong}"
 
     def _wrong_headers(self, response: Part, answer: httpx.Response) -> str | None:
-        for name, header in response["headers"].items():
-            schema = self._resolved(header)["schema"]
+        for name in self._document["components"]["headers"]:
             value: object = answer.headers.get(name)
+            if name not in response["headers"]:
+                if value is not None:
+                    return f"undocumented header {name}"
+                continue
+            header = self._resolved(response["headers"][name])
             if value is None:
-                return f"no header {name}"
-            if schema["type"] == "integer":
+                if header.get("required"):
+                    return f"no header {name}"
+                continue
+            if header["schema"]["type"] == "integer":
                 value = int(str(value))
-            if wrong := complaint(self._validator(schema), value):
+            if wrong := complaint(self._validator(header["schema"]), value):
                 return f"header {name}: {wrong}"
         return None
 
