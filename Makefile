@@ -2,13 +2,13 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo bench test lint format lock
+.PHONY: help run up down status logs add remove token demo audit-verify bench test lint format lock
 .NOTPARALLEL:
 
 python := .venv/bin/python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything here, stop it at Ctrl-C
 	@local/bootstrap
@@ -45,6 +45,10 @@ token: ## print a JWT for development: USER=uuid [SCOPE=service]
 demo: ## two users chat through the running system
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) -m local.demo $(ARGS)
+
+audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an earlier run]
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
 
 bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@local/bootstrap --python-only
