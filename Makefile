@@ -59,6 +59,7 @@ test: ## the test suite against real servers of its own [ARGS='-k name']
 	@local/bootstrap
 	@CHAT_STACK=test CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
 		CHAT_CALLS_PER_SECOND=$${CHAT_CALLS_PER_SECOND:-1000000} \
+		CHAT_SYNCS_PER_SECOND=$${CHAT_SYNCS_PER_SECOND:-1000000} \
 		$(python) -m local test -- $(ARGS)
 
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
