@@ -9,8 +9,10 @@ from typing import Final
 
 from msgspec import Struct
 
+from libs.common.protocol.frames import MESSAGES_MOST
 from libs.common.protocol.messages import Message
 from libs.common.protocol.schemas import Schema
+from services.rest_api.asked import MOST_CHARACTERS
 from services.rest_api.contract import (
     Conversation,
     ConversationBirth,
@@ -74,11 +76,17 @@ def _time(name: str, meaning: str) -> Parameter:
     return Parameter(name, {"type": "string", "format": "date-time"}, meaning)
 
 
-_LIMIT: Final = Parameter(
-    "limit",
-    {"type": "integer", "minimum": 1, "maximum": LIMIT_MOST, "default": LIMIT_DEFAULT},
-    "How many items at most.",
-)
+def _asked(meaning: str, *, required: bool) -> Parameter:
+    schema = {"type": "string", "minLength": 1, "maxLength": MOST_CHARACTERS}
+    return Parameter("q", schema, meaning, required)
+
+
+def _limit(most: int, default: int) -> Parameter:
+    schema = {"type": "integer", "minimum": 1, "maximum": most, "default": default}
+    return Parameter("limit", schema, "How many at most.")
+
+
+_LIMIT: Final = _limit(LIMIT_MOST, LIMIT_DEFAULT)
 _CURSOR: Final = Parameter(
     "cursor", {"type": "string"}, "`nextCursor` of the page before. Absent: the first page."
 )
@@ -93,6 +101,7 @@ OPERATIONS: Final = (
         "The caller's conversations, newest activity first",
         {200: Page[Conversation]},
         query=(
+            _asked("Only those in which a message matches, as in a search.", required=False),
             Parameter("archived", {"type": "boolean"}, "Only those that are archived, or are not."),
             _LIMIT,
             _CURSOR,
@@ -152,7 +161,10 @@ OPERATIONS: Final = (
         {200: SyncPage},
         "In the order of each message's newest entry. Not `complete`: ask again after the "
         "`changedSeq` of the last message.",
-        query=(_seq("after", "The last `seq` that the caller knows.", required=True),),
+        query=(
+            _seq("after", "The last `seq` that the caller knows.", required=True),
+            _limit(MESSAGES_MOST, MESSAGES_MOST),
+        ),
         errors=_OF_A_CONVERSATION,
     ),
     Operation(
@@ -200,10 +212,10 @@ OPERATIONS: Final = (
         "searchMessages",
         "Search the caller's conversations, newest first",
         {200: Page[SearchHit]},
-        'Words, prefixes, `"phrases"` and `-exclusions`, and parts of words in any script. '
+        'Words and parts of words in any script, `"phrases"`, `-exclusions`, `or` between them. '
         "`highlight` has what matched, as code points of `content`. Deleted messages never match.",
         query=(
-            Parameter("q", {"type": "string", "minLength": 1}, "What to look for.", required=True),
+            _asked("What to look for.", required=True),
             _uuid("conversationId", "Only in this conversation."),
             _uuid("senderId", "Only what this user sent."),
             _time("before", "Only what was sent before."),

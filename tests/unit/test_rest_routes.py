@@ -1,11 +1,10 @@
 """The table of operations, of which the contract is made, names just what the API serves."""
 
-import re
+from collections.abc import Iterator
 
-import falcon.inspect
 import pytest
+from falcon.routing import map_http_methods
 
-from services.rest_api.openapi import BASE
 from services.rest_api.operations import OPERATIONS
 
 ENVIRONMENT = {
@@ -17,23 +16,27 @@ ENVIRONMENT = {
 }
 
 
-def test_every_route_has_its_operation_and_the_other_way_round(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    for name, value in ENVIRONMENT.items():
-        monkeypatch.setenv(name, value)
-    # Importing it reads the settings; nothing is opened before `start`.
-    from services.rest_api import wsgi  # noqa: PLC0415
+@pytest.fixture(scope="module")
+def routes() -> Iterator[dict[str, object]]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in ENVIRONMENT.items():
+            patch.setenv(name, value)
+        # Importing it reads the settings; nothing is opened before `start`.
+        from services.rest_api.wsgi import service  # noqa: PLC0415
 
+        yield service.routes()
+
+
+def test_every_route_has_its_operation_and_the_other_way_round(routes: dict[str, object]) -> None:
     served = {
-        (method.method, _without_names(route.path))
-        for route in falcon.inspect.inspect_routes(wsgi.app)
-        for method in route.methods
-        if not method.internal and method.method not in ("HEAD", "OPTIONS")
+        (method, path) for path, resource in routes.items() for method in map_http_methods(resource)
     }
-    said = {(row.method, _without_names(f"{BASE}{row.path}")) for row in OPERATIONS}
-    assert served == said
+    assert served == {(row.method, row.path) for row in OPERATIONS}
 
 
-def _without_names(path: str) -> str:
-    return re.sub(r"\{\w+(:\w+)?\}", "{}", path)
+def test_what_is_public_and_what_has_an_etag(routes: dict[str, object]) -> None:
+    for row in OPERATIONS:
+        resource = routes[row.path]
+        assert row.is_public == getattr(resource, "is_public", False), row.name
+        if row.method == "GET":
+            assert row.has_etag == getattr(resource, "has_etag", False), row.name
