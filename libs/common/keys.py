@@ -69,7 +69,8 @@ TYPING: Final = Key("typing:%s", 5, "router")
 
 RECENT: Final = Key("messages:%s", HOUR, "rest_api; router when a message is deleted")
 """Hash by conversation. `head`: the log's head when it was read; `items`: the 50 newest messages
-then, as JSON, newest first. Good while `head` is what HEADS says; see `rest_api.recent`."""
+then, as JSON, newest first; `older`: whether there are more. Good while `head` is what HEADS
+says; see `rest_api.recent`."""
 RECENT_MOST: Final = 50
 
 UNREAD: Final = Key("unread:%s", DAY, "router")
