@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID, uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -61,6 +61,9 @@ class Received:
 
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
+
+    on_any_frame: ClassVar[Callable[[Received], None] | None] = None
+    """Called with every frame of every session: where tests hold them against the contract."""
 
     def __init__(
         self, socket: ClientConnection, on_frame: Callable[[Received], None] | None
@@ -238,8 +241,9 @@ class Session:
 
     async def _take(self, item: Received) -> None:
         self.received.append(item)
-        if self._on_frame is not None:
-            self._on_frame(item)
+        for heard in (Session.on_any_frame, self._on_frame):
+            if heard is not None:
+                heard(item)
         self._answer(item.frame)
         await self._tell()
 
