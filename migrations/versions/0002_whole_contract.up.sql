@@ -43,15 +43,7 @@ RETURNS SETOF messages
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     newest bigint := (SELECT head FROM conversations WHERE id = conversation);
-    -- Here late changes alone fill the page.
-    full_at bigint := (
-        SELECT late.changed_seq FROM late_changes AS late
-        CROSS JOIN LATERAL (SELECT changed_seq FROM messages WHERE id = late.message_id OFFSET 0) AS m
-        WHERE late.conversation_id = conversation AND late.changed_seq > after
-          AND m.changed_seq = late.changed_seq
-        ORDER BY late.changed_seq
-        OFFSET most - 1 LIMIT 1);
-    furthest bigint := least(newest, full_at);
+    furthest bigint := least(newest, late_page_end(conversation, after, most));
     -- The number up to which we look, further each time, as a page may begin with many messages
     -- that changed much later.
     width bigint := greatest(most, 256);
@@ -74,6 +66,18 @@ BEGIN
         SELECT * FROM messages_changed_within(conversation, after, coalesce(last_of_page, bound))
         ORDER BY changed_seq, seq;
 END
+$$;
+
+-- Where late changes alone fill a page; NULL when they don't. Sorting is off, as a planner that
+-- knows little of late_changes would look up and sort all of the conversation's.
+CREATE FUNCTION late_page_end(conversation uuid, after bigint, most integer) RETURNS bigint
+LANGUAGE sql STABLE SET enable_sort = off AS $$
+    SELECT late.changed_seq FROM late_changes AS late
+    CROSS JOIN LATERAL (SELECT changed_seq FROM messages WHERE id = late.message_id OFFSET 0) AS m
+    WHERE late.conversation_id = conversation AND late.changed_seq > after
+      AND m.changed_seq = late.changed_seq
+    ORDER BY late.changed_seq
+    OFFSET most - 1 LIMIT 1
 $$;
 
 -- The second part is what the first cannot see: who changed after `after` and is older than 256

@@ -130,8 +130,9 @@ WITH archived AS (
 SELECT count(*) FROM archived
 
 -- name: update_conversations
--- indexed_seq falls when a message comes that was thought to be behind it: one that was dead and
--- was put back by hand. The next indexing passes there again.
+-- indexed_seq falls when a message comes that was held to be indexed: one that was dead and was put
+-- back by hand. The next indexing passes there again. So a batch with a message from before the
+-- head takes the row in any case, and waits for an indexing that is about to move past it.
 UPDATE conversations c
 SET head = greatest(c.head, t.head),
     last_message_id = CASE WHEN t.message_seq > coalesce(c.last_message_seq, 0)
@@ -149,7 +150,7 @@ FROM unnest($1::uuid[], $2::bigint[], $3::bigint[], $4::uuid[], $5::bigint[],
 WHERE c.id = t.id
   AND (c.head < t.head OR coalesce(c.last_message_seq, 0) < t.message_seq
        OR c.user1_read_seq < t.user1_read_seq OR c.user2_read_seq < t.user2_read_seq
-       OR c.indexed_seq >= t.first_message_seq)
+       OR c.head >= t.first_message_seq)
 
 -- name: next_to_index
 -- Where indexing stands, where its next chunk of $2 messages ends, and the stored head: all that

@@ -45,21 +45,25 @@ class Alternative:
     """Words and phrases."""
 
     @property
-    def parts(self) -> tuple[str, ...]:
-        """What must be part of the text as it stands."""
-        return self.words + self.runs
+    def contained(self) -> tuple[str, ...]:
+        """What a text that is found contains, as it stands: a cheap test, and mostly the last."""
+        pieces = [piece for phrase in self.phrases for piece in _PIECE.findall(phrase)]
+        return _distinct([*self.words, *self.runs, *self.short, *pieces])
 
     @property
     def whole_words(self) -> str:
-        """For SQL's search_query(): what no part in `parts` finds by an index. Empty: nothing."""
-        runs = [run for run in self.runs if len(run) < PART_LEAST]
-        return " ".join([*self.short, *(f'"{text}"' for text in (*runs, *self.phrases))])
+        """For SQL's search_query(): what being contained is not enough for, or no index can tell.
+
+        Empty: nothing.
+        """
+        characters = [one for run in self.runs if len(run) < PART_LEAST for one in run]
+        return " ".join([*self.short, *characters, *(f'"{text}"' for text in self.phrases)])
 
     @property
     def patterns(self) -> tuple[str, ...]:
         """Regular expressions, for any case, of what a text has that was found."""
         return (
-            *(re.escape(part) for part in self.parts),
+            *(re.escape(part) for part in self.words + self.runs),
             *(rf"(?<![^\W_]){re.escape(word)}" for word in self.short),
             *(rf"(?<![^\W_]){_adjacent(phrase)}(?![^\W_])" for phrase in self.phrases),
         )

@@ -53,6 +53,31 @@ class _Searched(NamedTuple):
     unindexed: int
 
 
+class _Seen(NamedTuple):
+    """What was found among the newest messages."""
+
+    hits: list[Row]
+    horizon: datetime | None
+    """All that is newer was read; None when nothing older was left out."""
+    top: datetime | None
+    """The newest one's time."""
+    read: int
+    """How many are newer than the horizon."""
+
+    @property
+    def is_all(self) -> bool:
+        return self.horizon is None
+
+    def since_for(self, messages: int) -> datetime | None:
+        """From when on there are about so many, going by those read; None: not much earlier."""
+        if self.horizon is None or self.top is None or self.read > messages // 2:
+            return None
+        try:
+            return self.top - (self.top - self.horizon) * (messages / self.read)
+        except OverflowError:
+            return None
+
+
 class Finding:
     """For any thread. Raises what `Store` raises. Reads what PostgreSQL has."""
 
@@ -101,12 +126,22 @@ class Finding:
         parameters: dict[str, Any],
         limit: int,
     ) -> list[Row]:
-        rows = self._store.find(_statement("search_newest", asked), parameters)
-        hits = [row[1:] for row in rows if row[1] is not None]
-        if rows[0][0] is None or len(hits) == limit:
-            return hits
+        seen = self._newest(asked, parameters)
+        if seen.is_all or len(seen.hits) == limit:
+            return seen.hits
+        # Where a few conversations have most of the messages, little was read of those.
+        since = seen.since_for(READ_FIRST)
+        if since is not None and since > parameters["since"]:
+            seen = self._newest(asked, parameters | {"since": since, "each": READ_FIRST})
+            if len(seen.hits) == limit:
+                return seen.hits
         self._index(searched)
         return self._store.find(_statement("search_all", asked), parameters)
+
+    def _newest(self, asked: Sequence[Alternative], parameters: dict[str, Any]) -> "_Seen":
+        rows = self._store.find(_statement("search_newest", asked), parameters)
+        hits = [row[3:] for row in rows if row[3] is not None]
+        return _Seen(hits, *rows[0][:3])
 
     def _searched(self, user_id: UUID, conversation_id: UUID | None) -> list[_Searched]:
         parameters = {"user_id": user_id, "conversation_id": conversation_id}
@@ -120,10 +155,12 @@ class Finding:
 
 
 def _parameters(searched: Sequence[_Searched], asked: Sequence[Alternative]) -> dict[str, Any]:
+    behind = [one for one in searched if one.unindexed]
     return {
         **dict(_texts(asked)),
         "ids": [one.conversation_id for one in searched],
-        "indexed": [one.indexed_seq for one in searched],
+        "tails": [one.conversation_id for one in behind],
+        "indexed": [one.indexed_seq for one in behind],
         "each": max(READ_FIRST // max(1, len(searched)), OF_EACH_LEAST),
     }
 
@@ -152,7 +189,7 @@ def _one(number: int, alternative: Alternative, column: re.Match[str]) -> str:
 
 def condition(number: int, alternative: Alternative, column: str) -> str:
     """In SQL: the column has all of it. Its parameters are those of `_texts`."""
-    parts = [f"{column} ilike %(part{number}_{n})s" for n in range(len(alternative.parts))]
+    parts = [f"{column} ilike %(part{number}_{n})s" for n in range(len(alternative.contained))]
     if alternative.whole_words:
         parts.append(f"search_words({column}) @@ search_query(%(words{number})s)")
     parts += (
@@ -166,7 +203,7 @@ def _texts(asked: Iterable[Alternative]) -> Iterator[tuple[str, str]]:
     """Names and values of the conditions' parameters."""
     for number, alternative in enumerate(asked):
         yield f"words{number}", alternative.whole_words
-        for n, part in enumerate(alternative.parts):
+        for n, part in enumerate(alternative.contained):
             yield f"part{number}_{n}", f"%{part.translate(_LIKE)}%"
         for n, text in enumerate(alternative.excluded):
             yield f"without{number}_{n}", text

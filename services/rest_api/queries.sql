@@ -99,8 +99,8 @@ where (user1_id = %(user_id)s or user2_id = %(user_id)s)
 
 -- name: search_newest
 -- The newest messages of each conversation, read as they are: whatever is common is found
--- here, without reading and sorting every message that has it. `horizon`: down to there every
--- message was seen; null when there are no older ones.
+-- here, without reading and sorting every message that has it. `horizon`: all that is newer was
+-- read, from `top` on, `read` messages; null when nothing older was left out.
 with newest as materialized (
     select m.*
     from unnest(%(ids)s::uuid[]) as searched(id)
@@ -111,12 +111,18 @@ with newest as materialized (
         limit %(each)s
     ) as m
 ),
-seen as (
+cut as (
     select max(oldest) as horizon
     from (select min(created_at) as oldest from newest
-          group by conversation_id having count(*) = %(each)s) as cut
+          group by conversation_id having count(*) = %(each)s) as cut_off
+),
+seen as (
+    select cut.horizon, max(newest.created_at) as top, count(newest.id) as read
+    from cut
+    left join newest on cut.horizon is null or newest.created_at > cut.horizon
+    group by cut.horizon
 )
-select seen.horizon, hit.*
+select seen.horizon, seen.top, seen.read, hit.*
 from seen
 left join lateral (
     select id, conversation_id, sender_id, content,
@@ -140,8 +146,12 @@ with found as (
     /* indexed */
     union
     select m.id, m.created_at
-    from unnest(%(ids)s::uuid[], %(indexed)s::bigint[]) as searched(id, indexed_seq)
-    join messages as m on m.conversation_id = searched.id and m.seq > searched.indexed_seq
+    from unnest(%(tails)s::uuid[], %(indexed)s::bigint[]) as searched(id, indexed_seq)
+    cross join lateral (
+        select * from messages
+        where conversation_id = searched.id and seq > searched.indexed_seq
+        offset 0  -- by the index, conversation by conversation: not all messages of everybody
+    ) as m
     where (m.created_at, m.id) < (%(at)s, %(id)s) and m.created_at > %(since)s
       and m.deleted_at is null
       and (%(sender_id)s::uuid is null or m.sender_id = %(sender_id)s)
@@ -180,8 +190,12 @@ group by searched.id;
 /* indexed */
 union
 select m.conversation_id
-from unnest(%(ids)s::uuid[], %(indexed)s::bigint[]) as searched(id, indexed_seq)
-join messages as m on m.conversation_id = searched.id and m.seq > searched.indexed_seq
+from unnest(%(tails)s::uuid[], %(indexed)s::bigint[]) as searched(id, indexed_seq)
+cross join lateral (
+    select * from messages
+    where conversation_id = searched.id and seq > searched.indexed_seq
+    offset 0  -- as in search_all
+) as m
 where m.deleted_at is null and /* asked of m.content */;
 
 -- name: conversations_indexed

@@ -22,6 +22,7 @@ from libs.common.protocol.frames import (
     RefreshToken,
     TokenRefreshed,
 )
+from libs.common.protocol.frames import Ping as PingFrame
 from libs.common.tokens import Caller, InvalidToken, verify
 from services.ws_gateway.effects import (
     Effect,
@@ -37,7 +38,7 @@ from services.ws_gateway.effects import (
 )
 from services.ws_gateway.incoming import BadFrame
 from services.ws_gateway.receipts import Receipts
-from services.ws_gateway.requests import Request, Requests
+from services.ws_gateway.requests import Requests
 from services.ws_gateway.terms import Terms
 
 MAX_HELD: Final = 1_000
@@ -127,13 +128,13 @@ class Session:
             return self._connect(frame, now)
         if self._user_id is None:
             return self.turn_away("UNAUTHENTICATED", ref_to(frame))
-        if isinstance(frame, Request):
-            if self._requests is None:
-                self._requests = Requests(self.session_id, self._user_id, self._terms)
-            return self._requests.receive(frame, now)
+        if isinstance(frame, PingFrame):
+            return (write(Pong(timestamp=rfc3339(int(now * 1000)))),)
         if isinstance(frame, RefreshToken):
             return self._refresh_token(frame, self._user_id, now)
-        return (write(Pong(timestamp=rfc3339(int(now * 1000)))),)
+        if self._requests is None:
+            self._requests = Requests(self.session_id, self._user_id, self._terms)
+        return self._requests.receive(frame, now)
 
     def receive_binary(self) -> Effects:
         return (refusal("INVALID_JSON", ErrorRef()), End(Close.NOT_THE_PROTOCOL, "binary frame"))

@@ -79,16 +79,19 @@ class Shelf:
         return [row["content"] for row in rows]
 
     async def waiting(self, count: int) -> None:
-        """Until so many persisters' statements wait for a lock."""
-        waiting = (
-            "select count(*) from pg_stat_activity "
-            "where application_name = 'chat-persister' and wait_event_type = 'Lock'"
-        )
+        """Until so many statements wait for a lock."""
 
         async def wait() -> bool:
-            return bool(await self.database.fetchval(waiting) == count)
+            return await waiting_for_a_lock(self.database) == count
 
         await until(wait, 5, f"{count} statements wait for a lock")
+
+
+async def waiting_for_a_lock(database: "asyncpg.Connection[asyncpg.Record]") -> int:
+    """Not by pg_stat_activity, which stays as it was for the rest of a transaction."""
+    query = "select count(*) from pg_locks where not granted"
+    count: int = await database.fetchval(query)
+    return count
 
 
 @asynccontextmanager

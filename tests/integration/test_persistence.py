@@ -18,7 +18,7 @@ from local.roles import PERSISTER
 from services.persister.failures import Dead
 from tests.integration.conftest import System
 from tests.integration.queues import open_queues
-from tests.integration.shelf import open_shelf, shelf_in
+from tests.integration.shelf import open_shelf, shelf_in, waiting_for_a_lock
 from tests.integration.talking import Chat, chats_everywhere, hold_together
 from tests.integration.watching import PARTITIONS, QUEUES, House, until, whole_house
 from tests.unit.test_persister_fold import (
@@ -125,7 +125,7 @@ async def test_every_persister_killed_with_its_hands_full(system: System, house:
 
             async def all_hold() -> bool:
                 ready = sum(queue.ready for queue in await house.queues(QUEUES[PERSISTER]))
-                return ready == 0 and await waiting_for_the_lock(house) == 2
+                return ready == 0 and await waiting_for_a_lock(house.database) == 2
 
             await until(all_hold, 5, "both persisters hold what they can't store")
             killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(PERSISTER)}
@@ -133,14 +133,6 @@ async def test_every_persister_killed_with_its_hands_full(system: System, house:
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await hold_together(system, house, chats)
-
-
-async def waiting_for_the_lock(house: House) -> int:
-    count: int = await house.database.fetchval(
-        "select count(*) from pg_stat_activity "
-        "where application_name = 'chat-persister' and wait_event_type = 'Lock'"
-    )
-    return count
 
 
 async def stored(house: House, conversations: Sequence[UUID]) -> int:
@@ -230,7 +222,7 @@ async def test_a_flush_does_not_wait_for_typing_status(house: House, pair: Pair)
         await type_in(Typing(conversation, anna, now))
 
         async def waits() -> bool:
-            return await waiting_for_the_lock(house) > 0
+            return await waiting_for_a_lock(house.database) > 0
 
         await until(waits, 5, "typing_status waits")
         await put(conversation, [InsertMessage(conversation, 2, uuid7(), anna, None, "hi", now)])

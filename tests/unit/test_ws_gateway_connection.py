@@ -58,6 +58,12 @@ class Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def is_closing(self) -> bool:
         return self.aborted
 
@@ -336,18 +342,38 @@ def test_a_client_that_answers_stays() -> None:
 
 def test_an_expired_token_ends_the_session() -> None:
     client = opened(House())
+    client.house.now += 10
     check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
     assert close_code(client) == 4401
 
 
-def test_a_refreshed_token_keeps_the_session() -> None:
+def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
     client = opened(House())
+    client.connection.pause_reading()
+    client.house.now += 30
+    client.connection.resume_reading(client.house.now)
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    assert client.got() == []
+    refresh(client)
+    assert frame_json(client.exchange()[0])["type"] == "TOKEN_REFRESHED"
+    client.house.now += 10
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    assert client.got() == []
+
+
+def refresh(client: Client) -> None:
     fields = {"type": "REFRESH_TOKEN", "token": token(3600)}
     client.protocol.send_text(json.dumps(fields).encode())
+
+
+def test_a_refreshed_token_keeps_the_session() -> None:
+    client = opened(House())
+    refresh(client)
     (answer,) = client.exchange()
     assert frame_json(answer)["type"] == "TOKEN_REFRESHED"
+    client.house.now += 10
     check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
     assert client.got() == []
     check(client.connection, client.house.now, time.time() + 3601, heartbeat_s=30)
