@@ -53,9 +53,6 @@ USERS: Final = Key("ws:conversation:%s:users", DAY, "router")
 SESSIONS: Final = Key("ws:user:%s:sessions", DAY, "ws_gateway; router for those of a dead one")
 """Hash session → gateway by user."""
 
-GATEWAY: Final = Key("ws:gateway:%s", 15, "ws_gateway")
-"""A sign of life by gateway. Gone while its gateway lives: Redis was emptied; register anew."""
-
 GATEWAYS: Final = Key("ws:gateways", DAY, "ws_gateway")
 """Sorted set of all gateways, scored by their last sign of life (ms, Redis' clock)."""
 

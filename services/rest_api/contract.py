@@ -9,6 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from libs.common.protocol.messages import Message
+from libs.common.protocol.units import Timestamp
 
 Item = TypeVar("Item")
 
@@ -20,10 +21,10 @@ class Conversation(Struct, frozen=True, rename="camel"):
     match_id: UUID
     user_ids: tuple[UUID, UUID]
     other_user_id: UUID
-    created_at: str
-    archived_at: str | None
+    created_at: Timestamp
+    archived_at: Timestamp | None
     last_message: Message | None
-    last_activity_at: str
+    last_activity_at: Timestamp
     unread_count: int
     """The other user's messages that are neither READ nor deleted."""
     head: int
@@ -37,8 +38,8 @@ class ConversationBirth(Struct, frozen=True, rename="camel"):
     conversation_id: UUID
     match_id: UUID
     user_ids: tuple[UUID, UUID]
-    created_at: str
-    archived_at: str | None
+    created_at: Timestamp
+    archived_at: Timestamp | None
     head: int
 
 

@@ -15,11 +15,13 @@ from services.rest_api.commands import Commands
 from services.rest_api.compression import Compression
 from services.rest_api.conversations import Conversations, OneConversation
 from services.rest_api.cross_origin import CrossOrigin
+from services.rest_api.documents import documents
 from services.rest_api.finding import Finding
 from services.rest_api.heads import Heads
 from services.rest_api.hints import Hints
 from services.rest_api.history import History
 from services.rest_api.messages import OneMessage, ReadMark, SentMessage
+from services.rest_api.openapi import BASE
 from services.rest_api.presence import Presence
 from services.rest_api.rate_limit import RateLimit
 from services.rest_api.readiness import Readiness
@@ -33,8 +35,6 @@ from services.rest_api.store import Store, closed_pool
 from services.rest_api.sync import Sync
 from services.rest_api.unread import UnreadCounts
 from services.rest_api.validation import Validation
-
-BASE: Final = "/api/chat"
 
 
 class Service:
@@ -104,6 +104,7 @@ class Service:
             "/messages/{message_id}/read": ReadMark(reading, store, commands),
             "/messages/by-client-id/{client_message_id}": SentMessage(reading, store),
             "/unread": UnreadCounts(cache, reading, store, hints),
+            **documents(),
         }
 
 
