@@ -173,3 +173,17 @@ CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
     FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
 CREATE TRIGGER audit_log_not_emptied BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
+
+-- ---------------------------------------------------------------- what is searched for
+
+-- Words and "phrases" as websearch_to_tsquery reads them; a lexeme outside phrases also as a prefix.
+CREATE FUNCTION search_query(asked text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $body$
+    SELECT coalesce(string_agg(
+        part[1] || CASE WHEN part[1] ~ $r$^'([^']|'')*'\Z$r$ THEN ':*' ELSE '' END, '' ORDER BY place
+    ), '')::tsquery
+    -- Either lexemes that follow each other, or what stands between.
+    FROM regexp_matches(websearch_to_tsquery('simple', spaced(asked))::text,
+        $r$('(?:[^']|'')*'(?: <(?:-|\d+)> '(?:[^']|'')*')*|[^']+)$r$, 'g')
+        WITH ORDINALITY AS t (part, place)
+$body$;

@@ -8,7 +8,7 @@ What it goes by is in Redis, so that a successor goes on: SESSIONS, LEAVING and 
 the gateways write; STATUS and USERS, which it writes itself.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any, Final
@@ -19,7 +19,16 @@ import structlog
 from libs.common.cache import Lua
 from libs.common.domain.heads import active_heads_in
 from libs.common.domain.moment import rfc3339
-from libs.common.keys import GATEWAY_USERS, GATEWAYS, HEADS, LEAVING, SESSIONS, STATUS, USERS
+from libs.common.keys import (
+    GATEWAY_USERS,
+    GATEWAYS,
+    HEADS,
+    LEAVING,
+    SESSIONS,
+    STATUS,
+    USERS,
+    Key,
+)
 from libs.common.protocol.deliveries import Delivery, Note
 from libs.common.protocol.frames import ServerFrame, UserOffline, UserOnline, encode_frame
 from services.router import sequence
@@ -128,8 +137,8 @@ class Presence:
     # --- coming ----------------------------------------------------------------------------
 
     async def _follow(self, changes: Sequence[Arrived | Begun | Ended]) -> None:
-        users = [user_id for change in changes for user_id in _users(change)]
-        online = await self._online(users)
+        arrived = [change.user_id for change in changes if isinstance(change, Arrived)]
+        online = await self._with(STATUS, arrived)
         for change in changes:
             match change:
                 case Arrived():
@@ -137,16 +146,9 @@ class Presence:
                         await self._arrive(change)
                         online.add(change.user_id)
                 case Begun():
-                    await self._begin(change, online)
+                    await self._begin(change)
                 case Ended():
                     await self._end(change)
-
-    async def _online(self, users: Sequence[UUID]) -> set[UUID]:
-        batch = self._cache.batch()
-        for user_id in users:
-            batch.add("EXISTS", STATUS(user_id))
-        answers = await batch.run()
-        return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
 
     async def _arrive(self, arrived: Arrived) -> None:
         """STATUS comes last: if we die before, the next signal begins again."""
@@ -162,9 +164,13 @@ class Presence:
         batch.add("SET", STATUS(arrived.user_id), ONLINE, "EX", STATUS.ttl)
         await batch.run()
 
-    async def _begin(self, begun: Begun, online: Collection[UUID]) -> None:
-        """Who is online at a conversation's birth is so in it, and the other is told."""
+    async def _begin(self, begun: Begun) -> None:
+        """Who is online at a conversation's birth is so in it, and the other is told.
+
+        Or is about to be: who has a session may have got its conversations before this one.
+        """
         pair = (begun.user1_id, begun.user2_id)
+        online = await self._with(STATUS, pair) | await self._with(SESSIONS, pair)
         present = [user_id for user_id in pair if user_id in online]
         for user_id in present:
             await self._enter(user_id, (begun.conversation_id,))
@@ -196,10 +202,11 @@ class Presence:
     async def _look_for_leaving(self) -> None:
         """Users who had a session end 5 s ago: OFFLINE if they have none now."""
         leaving = LEAVING(self._station.partition)
-        due = await self._since(leaving, GRACE_MS)
-        if not due:
-            return
-        here = await self._with_sessions([UUID(user.decode()) for user, _ in due])
+        while due := await self._since(leaving, GRACE_MS):
+            await self._let_go(leaving, due)
+
+    async def _let_go(self, leaving: str, due: Sequence[tuple[bytes, bytes]]) -> None:
+        here = await self._with(SESSIONS, [UUID(user.decode()) for user, _ in due])
         for user, since in due:
             user_id = UUID(user.decode())
             if user_id not in here:
@@ -230,13 +237,6 @@ class Presence:
                 for conversation_id, users in others
                 for other in users
             )
-
-    async def _with_sessions(self, users: Sequence[UUID]) -> set[UUID]:
-        batch = self._cache.batch()
-        for user_id in users:
-            batch.add("EXISTS", SESSIONS(user_id))
-        answers = await batch.run()
-        return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
 
     # --- gateways that died ------------------------------------------------------------------
 
@@ -270,6 +270,14 @@ class Presence:
 
     # --- both ------------------------------------------------------------------------------
 
+    async def _with(self, key: Key, users: Sequence[UUID]) -> set[UUID]:
+        """Those of the users who have this key."""
+        batch = self._cache.batch()
+        for user_id in users:
+            batch.add("EXISTS", key(user_id))
+        answers = await batch.run()
+        return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
+
     async def _since(self, key: str, at_least_ms: int) -> list[tuple[bytes, bytes]]:
         """Members of a sorted set, and their scores, that are so old, some at a time."""
         batch = self._cache.batch()
@@ -290,12 +298,6 @@ class Presence:
             for gateway_id in set(listeners[item.user_id].values()):
                 batches.setdefault(gateway_id, []).append(note)
         await self._station.around.gateways.deliver(self._station.channel, batches)
-
-
-def _users(change: Arrived | Begun | Ended) -> tuple[UUID, ...]:
-    if isinstance(change, Arrived):
-        return (change.user_id,)
-    return (change.user1_id, change.user2_id) if isinstance(change, Begun) else ()
 
 
 def _ids(answer: Any) -> list[UUID]:  # noqa: ANN401 - a set in RESP3, or a script's list

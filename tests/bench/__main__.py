@@ -60,12 +60,11 @@ def main() -> None:
                 flush=True,
             )
             sections[name] = measure(stack, plan)
-        print("the service description's targets …", flush=True)
+            show(name, sections[name])
+        print("\nthe service description's targets …", flush=True)
         figures = measure_targets(stack, environment)
     finally:
         stack.stop()
-    for name, section in sections.items():
-        show(name, section)
     delivery = msgspec.convert(sections[max(sections)], Result).delivery_ms if sections else []
     show_targets(figures, delivery)
     output = stack.layout.folder / "bench.json"
