@@ -151,9 +151,9 @@ class Worker:
                 lambda: sequence.next_epoch(self._around.cache, self._partition)
             )
             log.info("partition active", partition=self._partition, epoch=self._epoch)
-        happened = await self._decoded(batch)
+        happened, again = await self._decoded(batch)
         BATCH_SIZE.labels("router").observe(len(happened))
-        await self._insist(lambda: self._memory.bring(happened))
+        await self._insist(lambda: self._memory.bring(happened, again))
         permits = await self._insist(lambda: self._permits(happened))
         decided, poisonous = decide(happened, self._memory, permits)
         DUPLICATES.inc(decided.duplicates)
@@ -182,15 +182,18 @@ class Worker:
         await self._bury(poisonous)
         await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
 
-    async def _decoded(self, batch: list[Incoming]) -> list[Event]:
+    async def _decoded(self, batch: list[Incoming]) -> tuple[list[Event], list[Event]]:
+        """The events, and those among them that another router may have decided."""
         happened: list[Event] = []
+        again: list[Event] = []
         for message in batch:
-            if message.redelivered:
-                REDELIVERED.inc()
             items, malformed = EVENTS.decode(message.body)
             happened += items
+            if message.redelivered:
+                REDELIVERED.inc()
+                again += items
             await self._bury(malformed)
-        return happened
+        return happened, again
 
     async def _keep(self, decided: Decisions, epoch: int) -> None:
         """Afterwards nothing that was decided can be lost (promise 1)."""

@@ -4,11 +4,16 @@ from typing import cast
 from uuid import UUID, uuid4
 
 from libs.common.asking import Asking
-from libs.common.protocol.events import Send
+from libs.common.protocol import frames, writes
+from libs.common.protocol.events import MarkRead, Send
+from services.router import rules
 from services.router.conversation import Conversation
 from services.router.memory import Memory
+from services.router.rules.decisions import Decisions
 from services.router.store import Store
 from services.router.worker import new_messages
+from tests.unit.model.router import at_once
+from tests.unit.model.tables import ModelStore, Tables
 
 ANNA, BEN, EVE = uuid4(), uuid4(), uuid4()
 
@@ -48,3 +53,30 @@ def test_what_is_refused_wants_none() -> None:
     archived.archived_at = 7
     sends = [send(chat, EVE, None), send(archived, ANNA, None), send(conversation(), ANNA, None)]
     assert new_messages(sends, memory(chat, archived)) == {}
+
+
+class Barriers:
+    """All is stored."""
+
+    async def ask_barrier(self, partition: int) -> None:
+        pass
+
+
+def test_a_reading_up_to_a_number_is_told_again_whole() -> None:
+    """Of a dead router's 8 readings only the newest are loaded with the conversation."""
+    tables, chat = Tables(), uuid4()
+    tables.apply(writes.InsertConversation(chat, 1, uuid4(), ANNA, BEN, 1))
+    ids = [uuid4() for _ in range(20)]
+    for seq, message_id in enumerate(ids, 2):
+        tables.apply(writes.InsertMessage(chat, seq, message_id, ANNA, None, "hi", seq))
+    tables.apply(writes.MarkRead(chat, 22, ids[:8], 50, (0, 9)))
+    successor = Memory(cast("Store", ModelStore(tables)), cast("Asking", Barriers()), 0, 10)
+    event, decided = MarkRead(chat, BEN, [], 9, 50), Decisions()
+    at_once(successor.bring([event], [event]))
+    rules.mark_read(event, successor.conversation(chat), decided)
+    assert decided.writes == []
+    for entry in decided.announcements:
+        assert isinstance(entry.frame, frames.MessageRead)
+        assert (entry.seq, entry.frame.message_ids) == (22, ids[:8])
+    assert {entry.user_id for entry in decided.announcements} == {ANNA, BEN}
+    assert list(decided.recounted) == [(BEN, chat)]
