@@ -2,13 +2,14 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo bench test lint format lock
+.PHONY: help run up down status logs add remove token demo audit-verify bench test lint format \
+	contracts lock
 .NOTPARALLEL:
 
 python := .venv/bin/python
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: ## start everything here, stop it at Ctrl-C
 	@local/bootstrap
@@ -46,6 +47,10 @@ demo: ## two users chat through the running system
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) -m local.demo $(ARGS)
 
+audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an earlier run]
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
+
 bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@local/bootstrap --python-only
 	@$(python) -m tests.bench $(ARGS)
@@ -54,19 +59,25 @@ test: ## the test suite against real servers of its own [ARGS='-k name']
 	@local/bootstrap
 	@CHAT_STACK=test CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
 		CHAT_CALLS_PER_SECOND=$${CHAT_CALLS_PER_SECOND:-1000000} \
+		CHAT_SYNCS_PER_SECOND=$${CHAT_SYNCS_PER_SECOND:-1000000} \
 		$(python) -m local test -- $(ARGS)
 
-lint: ## formatting, lint, types and the walls between the modules
+lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	@$(python) -m tests.contracts --check
 
 format: ## format the code and sort its imports
 	@local/bootstrap --python-only
 	.venv/bin/ruff check --fix-only --select I
 	.venv/bin/ruff format
+
+contracts: ## write docs/openapi.json and docs/asyncapi.json, as the code says them
+	@local/bootstrap --python-only
+	@$(python) -m tests.contracts
 
 lock: ## make requirements.lock anew from requirements.in
 	@local/bootstrap --python-only

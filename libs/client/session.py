@@ -1,7 +1,8 @@
 """A WebSocket client of the chat protocol (DESIGN.md, section 4): one session of one user.
 
 What the tests, the benchmark and `make demo` use. It keeps every frame with the time it came,
-and matches answers to what was sent by clientMessageId.
+and matches answers to what was asked: by clientMessageId, or by what was asked of which
+conversation, in order.
 """
 
 import asyncio
@@ -9,10 +10,10 @@ import itertools
 import json
 import time
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 from uuid import UUID, uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -21,6 +22,15 @@ from websockets.exceptions import ConnectionClosed
 Frame = dict[str, Any]
 Via = Literal["header", "subprotocol", "frame"]
 """The three ways to authenticate."""
+Question = tuple[str, str | None]
+"""The asking frame's type, and its clientMessageId or conversationId."""
+ANSWERS: Final = {
+    "MESSAGE_SENT": "SEND_MESSAGE",
+    "MESSAGE_READ": "MARK_AS_READ",
+    "SYNC_RESULT": "SYNC",
+    "TOKEN_REFRESHED": "REFRESH_TOKEN",
+}
+"""What each answers, if no ERROR does."""
 
 ANSWER_S: Final = 15.0
 
@@ -52,6 +62,9 @@ class Received:
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
 
+    on_any_frame: ClassVar[Callable[[Received], None] | None] = None
+    """Called with every frame of every session: where tests hold them against the contract."""
+
     def __init__(
         self, socket: ClientConnection, on_frame: Callable[[Received], None] | None
     ) -> None:
@@ -61,8 +74,8 @@ class Session:
         self.closed: SessionClosed | None = None
         self._socket = socket
         self._on_frame = on_frame
-        self._answers: defaultdict[str, list[asyncio.Future[Frame]]] = defaultdict(list)
-        """By clientMessageId, which several tries may share: one answer each, in order."""
+        self._answers: defaultdict[Question, list[asyncio.Future[Frame]]] = defaultdict(list)
+        """Several may ask the same: one answer each, in order."""
         self._news = asyncio.Condition()
         self._reading = asyncio.create_task(self._read())
 
@@ -116,23 +129,59 @@ class Session:
         with the same `client_message_id`.
         """
         client_id = str(client_message_id or uuid4())
+        fields = {
+            "conversationId": str(conversation_id),
+            "clientMessageId": client_id,
+            "content": content,
+        }
+        return await self._ask(("SEND_MESSAGE", client_id), fields)
+
+    async def mark_as_read(
+        self,
+        conversation_id: UUID,
+        message_ids: Sequence[UUID] | None = None,
+        up_to_seq: int | None = None,
+    ) -> Frame:
+        """A MESSAGE_READ frame of this user. Raises Refused, SessionClosed, TimeoutError.
+
+        Of a reading that becomes several entries it is the first; the others are among
+        `received`. Another device's reading at the same time can't be told apart.
+        """
+        fields: Frame = {"conversationId": str(conversation_id)}
+        if message_ids is not None:
+            fields["messageIds"] = [str(message_id) for message_id in message_ids]
+        if up_to_seq is not None:
+            fields["upToSeq"] = up_to_seq
+        return await self._ask(("MARK_AS_READ", str(conversation_id)), fields)
+
+    async def typing(self, conversation_id: UUID, is_typing: bool = True) -> None:
+        """TYPING_START or TYPING_STOP. Nothing answers but, perhaps, an ERROR."""
+        kind = "TYPING_START" if is_typing else "TYPING_STOP"
+        await self.send_frame({"type": kind, "conversationId": str(conversation_id)})
+
+    async def sync(self, conversation_id: UUID, after_seq: int, limit: int | None = None) -> Frame:
+        """The SYNC_RESULT frame. Raises Refused, SessionClosed, TimeoutError."""
+        fields: Frame = {"conversationId": str(conversation_id), "afterSeq": after_seq}
+        if limit is not None:
+            fields["limit"] = limit
+        return await self._ask(("SYNC", str(conversation_id)), fields)
+
+    async def refresh_token(self, token: str) -> Frame:
+        """The TOKEN_REFRESHED frame. Raises Refused (then it is closed), SessionClosed."""
+        return await self._ask(("REFRESH_TOKEN", None), {"token": token})
+
+    async def _ask(self, question: Question, fields: Frame) -> Frame:
+        """Sends a frame; its answer."""
         answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._answers[client_id].append(answer)
+        self._answers[question].append(answer)
         try:
-            await self.send_frame(
-                {
-                    "type": "SEND_MESSAGE",
-                    "conversationId": str(conversation_id),
-                    "clientMessageId": client_id,
-                    "content": content,
-                }
-            )
+            await self.send_frame({"type": question[0], **fields})
             frame = await asyncio.wait_for(answer, ANSWER_S)
         finally:
-            if answer in self._answers[client_id]:
-                self._answers[client_id].remove(answer)
-            if not self._answers[client_id]:
-                del self._answers[client_id]
+            if answer in self._answers[question]:
+                self._answers[question].remove(answer)
+            if not self._answers[question]:
+                del self._answers[question]
             if answer.done() and not answer.cancelled():
                 answer.exception()  # seen, also when sending raised before anybody waited for it
         if frame["type"] == "ERROR":
@@ -192,19 +241,26 @@ class Session:
 
     async def _take(self, item: Received) -> None:
         self.received.append(item)
-        if self._on_frame is not None:
-            self._on_frame(item)
+        for heard in (Session.on_any_frame, self._on_frame):
+            if heard is not None:
+                heard(item)
         self._answer(item.frame)
         await self._tell()
 
     def _answer(self, frame: Frame) -> None:
-        if frame["type"] == "MESSAGE_RECEIVED":
-            return
-        named = frame["ref"] if frame["type"] == "ERROR" else frame
-        waiting = self._answers.get(str(named.get("clientMessageId")), ())
+        question = self._question(frame)
+        waiting = self._answers.get(question, ()) if question else ()
         answer = next((answer for answer in waiting if not answer.done()), None)
         if answer is not None:
             answer.set_result(frame)
+
+    def _question(self, frame: Frame) -> Question | None:
+        """What this frame may be the answer to."""
+        named = frame["ref"] if frame["type"] == "ERROR" else frame
+        asked = named.get("type") if frame["type"] == "ERROR" else ANSWERS.get(frame["type"])
+        if asked is None or named.get("readerId", str(self.user_id)) != str(self.user_id):
+            return None
+        return asked, named.get("clientMessageId" if asked == "SEND_MESSAGE" else "conversationId")
 
     async def _tell(self) -> None:
         async with self._news:

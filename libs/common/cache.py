@@ -1,6 +1,7 @@
 """Redis. The only importer of `redis`."""
 
 import asyncio
+from collections.abc import Sequence
 from hashlib import sha1
 from typing import Any, Final
 
@@ -119,15 +120,32 @@ class BlockingCache:
             retry=Retry(NoBackoff(), 0),
         )
 
-    def run(self, *commands: tuple[str | bytes | int, ...]) -> list[Any]:
+    def run(self, *commands: tuple[str | bytes | int | Lua, ...]) -> list[Any]:
         """Their answers, in order, in one round trip; others' may come between (no MULTI).
 
+        A command that begins with a `Lua` is its script, the key and the arguments. After a
+        restart of Redis all is run again, so with a script all must be safe to run twice.
         Raises CacheError.
         """
+        answers = self._send(commands)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            for command in commands:
+                if isinstance(command[0], Lua):
+                    self._redis.script_load(command[0].text)
+            answers = self._send(commands)
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _send(self, commands: Sequence[tuple[str | bytes | int | Lua, ...]]) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)
-        for command in commands:
-            pipeline.execute_command(*command)
-        answers: list[Any] = pipeline.execute()
+        for name, *arguments in commands:
+            if isinstance(name, Lua):
+                pipeline.execute_command("EVALSHA", name.sha, 1, *arguments)
+            else:
+                pipeline.execute_command(name, *arguments)
+        answers: list[Any] = pipeline.execute(raise_on_error=False)
         return answers
 
     def close(self) -> None:

@@ -53,9 +53,6 @@ USERS: Final = Key("ws:conversation:%s:users", DAY, "router")
 SESSIONS: Final = Key("ws:user:%s:sessions", DAY, "ws_gateway; router for those of a dead one")
 """Hash session → gateway by user."""
 
-GATEWAY: Final = Key("ws:gateway:%s", 15, "ws_gateway")
-"""A sign of life by gateway. Gone while its gateway lives: Redis was emptied; register anew."""
-
 GATEWAYS: Final = Key("ws:gateways", DAY, "ws_gateway")
 """Sorted set of all gateways, scored by their last sign of life (ms, Redis' clock)."""
 
@@ -72,7 +69,8 @@ TYPING: Final = Key("typing:%s", 5, "router")
 
 RECENT: Final = Key("messages:%s", HOUR, "rest_api; router when a message is deleted")
 """Hash by conversation. `head`: the log's head when it was read; `items`: the 50 newest messages
-then, as JSON, newest first. Good while `head` is what HEADS says; see `rest_api.recent`."""
+then, as JSON, newest first; `older`: whether there are more. Good while `head` is what HEADS
+says; see `rest_api.recent`."""
 RECENT_MOST: Final = 50
 
 UNREAD: Final = Key("unread:%s", DAY, "router")

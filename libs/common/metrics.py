@@ -24,4 +24,9 @@ HTTP_CALLS: Final = Histogram(
     buckets=_SECONDS,
 )
 BARRIERS: Final = Counter("chat_barriers_total", "Barriers that REST reads have asked for")
+CACHE: Final = Counter(
+    "chat_cache_total",
+    "REST reads that a cache in Redis could answer, by result",
+    ["cache", "result"],
+)
 UNROUTABLE: Final = Counter("chat_unroutable_total", "Deliveries to a gateway that is gone")

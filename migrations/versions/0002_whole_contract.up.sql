@@ -26,7 +26,8 @@ $$;
 
 -- SYNC asks for every message that was created or changed after a number. An index on
 -- messages.changed_seq would end HOT updates (0001), so: most changes follow their message within
--- a few entries and are found by looking 256 numbers back; only later ones are listed here.
+-- a few entries and are found by looking 256 numbers back; only later ones are listed here, by
+-- whoever writes them. A row whose message has changed again since says nothing.
 CREATE TABLE late_changes (
     conversation_id uuid   NOT NULL,
     changed_seq     bigint NOT NULL,
@@ -34,25 +35,31 @@ CREATE TABLE late_changes (
     PRIMARY KEY (conversation_id, changed_seq, message_id)
 );
 
--- Whole entries, in order, until there are `most` messages; fewer: there is nothing more.
+-- Whole entries, in order, until there are `most` messages (at least 1); fewer: nothing more is
+-- stored. The next page is what changed after the last one's changed_seq. What is read and not
+-- returned lies further on in the log, so that reading all pages costs what they hold.
 CREATE FUNCTION messages_changed_after(conversation uuid, after bigint, most integer)
 RETURNS SETOF messages
 LANGUAGE plpgsql STABLE AS $$
 DECLARE
     newest bigint := (SELECT head FROM conversations WHERE id = conversation);
+    furthest bigint := least(newest, late_page_end(conversation, after, most));
     -- The number up to which we look, further each time, as a page may begin with many messages
     -- that changed much later.
     width bigint := greatest(most, 256);
     bound bigint;
     last_of_page bigint;
 BEGIN
+    IF newest IS NULL THEN
+        RETURN;
+    END IF;
     LOOP
-        bound := least(after + width, newest);
+        bound := least(after + width, furthest);
         SELECT found.changed_seq INTO last_of_page
         FROM messages_changed_within(conversation, after, bound) AS found
         ORDER BY found.changed_seq
         OFFSET most - 1 LIMIT 1;
-        EXIT WHEN last_of_page IS NOT NULL OR bound >= newest OR newest IS NULL;
+        EXIT WHEN last_of_page IS NOT NULL OR bound >= furthest;
         width := width * 4;
     END LOOP;
     RETURN QUERY
@@ -61,6 +68,21 @@ BEGIN
 END
 $$;
 
+-- Where late changes alone fill a page; NULL when they don't. Sorting is off, as a planner that
+-- knows little of late_changes would look up and sort all of the conversation's.
+CREATE FUNCTION late_page_end(conversation uuid, after bigint, most integer) RETURNS bigint
+LANGUAGE sql STABLE SET enable_sort = off AS $$
+    SELECT late.changed_seq FROM late_changes AS late
+    CROSS JOIN LATERAL (SELECT changed_seq FROM messages WHERE id = late.message_id OFFSET 0) AS m
+    WHERE late.conversation_id = conversation AND late.changed_seq > after
+      AND m.changed_seq = late.changed_seq
+    ORDER BY late.changed_seq
+    OFFSET most - 1 LIMIT 1
+$$;
+
+-- The second part is what the first cannot see: who changed after `after` and is older than 256
+-- numbers before it has changed late. OFFSET 0 makes it a look-up by id for each, whatever the
+-- planner thinks of the tables.
 CREATE FUNCTION messages_changed_within(conversation uuid, after bigint, bound bigint)
 RETURNS SETOF messages
 LANGUAGE sql STABLE AS $$
@@ -70,9 +92,10 @@ LANGUAGE sql STABLE AS $$
       AND m.changed_seq > after AND m.changed_seq <= bound
     UNION ALL
     SELECT m.* FROM late_changes AS late
-    JOIN messages AS m ON m.id = late.message_id AND m.changed_seq = late.changed_seq
+    CROSS JOIN LATERAL (SELECT * FROM messages WHERE id = late.message_id OFFSET 0) AS m
     WHERE late.conversation_id = conversation
       AND late.changed_seq > after AND late.changed_seq <= bound
+      AND m.changed_seq = late.changed_seq
       AND m.seq <= after - 256
 $$;
 
@@ -150,3 +173,17 @@ CREATE TRIGGER audit_log_append_only BEFORE UPDATE OR DELETE ON audit_log
     FOR EACH ROW EXECUTE FUNCTION keep_audit_log();
 CREATE TRIGGER audit_log_not_emptied BEFORE TRUNCATE ON audit_log
     FOR EACH STATEMENT EXECUTE FUNCTION keep_audit_log();
+
+-- ---------------------------------------------------------------- what is searched for
+
+-- Words and "phrases" as websearch_to_tsquery reads them; a lexeme outside phrases also as a prefix.
+CREATE FUNCTION search_query(asked text) RETURNS tsquery
+LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $body$
+    SELECT coalesce(string_agg(
+        part[1] || CASE WHEN part[1] ~ $r$^'([^']|'')*'\Z$r$ THEN ':*' ELSE '' END, '' ORDER BY place
+    ), '')::tsquery
+    -- Either lexemes that follow each other, or what stands between.
+    FROM regexp_matches(websearch_to_tsquery('simple', spaced(asked))::text,
+        $r$('(?:[^']|'')*'(?: <(?:-|\d+)> '(?:[^']|'')*')*|[^']+)$r$, 'g')
+        WITH ORDINALITY AS t (part, place)
+$body$;

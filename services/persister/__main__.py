@@ -11,8 +11,10 @@ from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
 from services.persister.flusher import Flusher
+from services.persister.indexing import Indexer
 from services.persister.settings import PersisterSettings
 from services.persister.store import Store
+from services.persister.typing_status import TypingStatus
 
 ROLE = "persister"
 
@@ -20,6 +22,8 @@ ROLE = "persister"
 async def persist(settings: PersisterSettings, life: Life) -> None:
     """Stores what the write queues bring until told to stop; then finishes what it holds."""
     store = Store(settings.database_url)
+    indexer = Indexer(settings.database_url)
+    typing = TypingStatus(settings.database_url)
     cache = Cache(settings.redis_url)
 
     async def serve(broker: Broker) -> None:
@@ -33,7 +37,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         """`broker` takes writes and acknowledges, `speaking` publishes."""
         outgoing = await speaking.channel()
         await outgoing.declare(topology.dead())
-        flusher = Flusher(outgoing, store, settings.flush_ms, settings.flush_items)
+        flusher = Flusher(outgoing, store, indexer, settings.flush_ms, settings.flush_items)
         membership = Membership(cache, ROLE, settings.instance)
         partitions = Partitions(
             broker,
@@ -45,6 +49,9 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         tasks = (
             asyncio.create_task(flusher.run()),
             asyncio.create_task(tell_health(life, partial(_waiting_for, store, membership))),
+            asyncio.create_task(indexer.run()),
+            asyncio.create_task(typing.store()),
+            asyncio.create_task(typing.consume(broker)),
         )
         try:
             await partitions.run(life, outgoing.lost, *tasks)
@@ -54,7 +61,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
     try:
         await serve_while_connected(settings.amqp_url, f"{ROLE}-{settings.instance}", life, serve)
     finally:
-        await store.close()
+        store.close()
         await cache.close()
 
 

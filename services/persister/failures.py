@@ -14,7 +14,7 @@ import asyncpg
 import stamina
 from msgspec.structs import asdict
 
-from libs.common.protocol.writes import Entry, InsertConversation, InsertMessage, MarkDelivered
+from libs.common.protocol.writes import Entry, InsertConversation, InsertMessage
 
 RETRY_FIRST_S: Final = 0.1
 RETRY_MOST_S: Final = 2.0
@@ -100,9 +100,7 @@ async def _store_without(
     dead: list[Dead] = []
     kept: list[Entry] = []
     for entry in entries:
-        if isinstance(entry, MarkDelivered):
-            kept.append(entry)
-        elif entry in conflicts.refused:
+        if isinstance(entry, Insert) and entry in conflicts.refused:
             dead.append(Dead(entry, conflicts.refused[entry]))
         elif isinstance(entry, InsertMessage):
             kept.append(conflicts.amended.get(entry, entry))

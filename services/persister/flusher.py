@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -14,10 +15,11 @@ from libs.common.broker import BrokerLost, Channel, Incoming, Overloaded, Unrout
 from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, REDELIVERED, STAGE
 from libs.common.protocol.codec import REPLIES, WRITES, Malformed
 from libs.common.protocol.replies import BarrierPassed
-from libs.common.protocol.writes import Barrier, Entry
+from libs.common.protocol.writes import Barrier, Entry, Index
 from services.persister import failures
 from services.persister.batch import Pending
 from services.persister.failures import Dead, ids_of
+from services.persister.indexing import Indexer
 from services.persister.store import Store
 
 URGENT_S: Final = 0.005
@@ -49,6 +51,8 @@ class Parcel:
     delivery_tag: int
     entries: list[Entry]
     barriers: list[Barrier]
+    searched: list[UUID]
+    """Conversations to index."""
     malformed: list[Malformed]
 
 
@@ -59,7 +63,9 @@ class Flusher:
     never earlier (promise 1). A batch is in flight while the next one gathers.
     """
 
-    def __init__(self, outgoing: Channel, store: Store, flush_ms: int, flush_items: int) -> None:
+    def __init__(
+        self, outgoing: Channel, store: Store, indexer: Indexer, flush_ms: int, flush_items: int
+    ) -> None:
         """`outgoing` carries dead letters and the answers to barriers.
 
         Its connection must not be that of the partitions: in an alarm RabbitMQ stops reading from
@@ -67,6 +73,7 @@ class Flusher:
         """
         self._outgoing = outgoing
         self._store = store
+        self._indexer = indexer
         self._pending: Pending[Parcel] = Pending(
             flush_s=flush_ms / 1000, flush_size=flush_items, urgent_s=URGENT_S
         )
@@ -101,9 +108,10 @@ class Flusher:
         if incoming.redelivered:
             REDELIVERED.inc()
         writes, malformed = WRITES.decode(incoming.body)
-        entries = [write for write in writes if not isinstance(write, Barrier)]
+        entries = [write for write in writes if not isinstance(write, Barrier | Index)]
         barriers = [write for write in writes if isinstance(write, Barrier)]
-        parcel = Parcel(stream, incoming.delivery_tag, entries, barriers, malformed)
+        searched = [write.conversation_id for write in writes if isinstance(write, Index)]
+        parcel = Parcel(stream, incoming.delivery_tag, entries, barriers, searched, malformed)
         stream.held += 1
         stream.empty.clear()
         due = self._pending.due()
@@ -140,6 +148,7 @@ class Flusher:
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
         await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
+        self._indexer.request(searched for parcel in parcels for searched in parcel.searched)
 
     async def _answer(self, barriers: Iterable[Barrier]) -> None:
         passed: dict[str, list[BarrierPassed]] = defaultdict(list)

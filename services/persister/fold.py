@@ -2,8 +2,8 @@
 
 A message and the statuses that reach it within one batch become one row; so do the statuses of
 a message stored earlier, and all that happened to a conversation. Every value is a maximum or a
-minimum of what came, so rows can be applied in any grouping and any number of times: the result
-is that of applying the writes one by one (promises 4 and 7).
+minimum of what came, or set once (a deletion, an archiving), so rows can be applied in any grouping
+and any number of times: the result is that of applying the writes one by one (promises 4 and 7).
 """
 
 from collections.abc import Iterable
@@ -11,7 +11,15 @@ from dataclasses import dataclass, field
 from uuid import UUID
 
 from libs.common.domain.status import Status
-from libs.common.protocol.writes import Entry, InsertConversation, InsertMessage, MarkDelivered
+from libs.common.protocol.writes import (
+    ArchiveConversation,
+    DeleteContent,
+    Entry,
+    InsertConversation,
+    InsertMessage,
+    MarkDelivered,
+    MarkRead,
+)
 
 
 @dataclass(slots=True)
@@ -22,6 +30,8 @@ class MessageRow:
     changed_seq: int
     status: Status = Status.SENT
     delivered_at: int | None = None
+    """Stays None when it was READ without having been DELIVERED."""
+    read_at: int | None = None
 
     @property
     def message_id(self) -> UUID:
@@ -38,9 +48,10 @@ class StatusRow:
 
     conversation_id: UUID
     message_id: UUID
-    status: Status
-    delivered_at: int
-    changed_seq: int
+    changed_seq: int = 0
+    status: Status = Status.SENT
+    delivered_at: int | None = None
+    read_at: int | None = None
 
 
 @dataclass(slots=True)
@@ -51,7 +62,10 @@ class ConversationRow:
     head: int = 0
     message_seq: int | None = None
     message_id: UUID | None = None
+    first_message_seq: int | None = None
+    """What a search must not hold to be indexed, see queries.sql."""
     active_at: int = 0
+    read_up_to: tuple[int, int] = (0, 0)
 
 
 @dataclass(slots=True)
@@ -61,6 +75,8 @@ class Rows:
     new_conversations: dict[UUID, InsertConversation] = field(default_factory=dict)
     messages: list[MessageRow] = field(default_factory=list)
     statuses: dict[UUID, StatusRow] = field(default_factory=dict)
+    deletions: dict[UUID, DeleteContent] = field(default_factory=dict)
+    archivings: dict[UUID, ArchiveConversation] = field(default_factory=dict)
     conversations: dict[UUID, ConversationRow] = field(default_factory=dict)
 
 
@@ -80,9 +96,16 @@ def fold(entries: Iterable[Entry]) -> Rows:
                 _advance(conversation, entry)
             case MarkDelivered():
                 _mark(rows, by_id, entry)
+            case MarkRead():
+                _mark(rows, by_id, entry)
+                _raise_read_up_to(conversation, entry)
             case InsertConversation():
                 rows.new_conversations.setdefault(entry.conversation_id, entry)
                 conversation.active_at = max(conversation.active_at, entry.created_at)
+            case DeleteContent():
+                rows.deletions.setdefault(entry.message_id, entry)
+            case ArchiveConversation():
+                rows.archivings.setdefault(entry.conversation_id, entry)
     return rows
 
 
@@ -97,7 +120,9 @@ def _add_message(rows: Rows, by_id: dict[UUID, MessageRow], message: InsertMessa
     # Both came again, the status first: still one row.
     earlier = rows.statuses.pop(message.message_id, None)
     if earlier:
-        _raise(row, earlier.delivered_at, earlier.changed_seq)
+        row.status = earlier.status
+        row.delivered_at, row.read_at = earlier.delivered_at, earlier.read_at
+        row.changed_seq = max(row.changed_seq, earlier.changed_seq)
 
 
 def _place(message: InsertMessage) -> tuple[UUID, int]:
@@ -109,21 +134,30 @@ def _advance(conversation: ConversationRow, message: InsertMessage) -> None:
     if conversation.message_seq is None or conversation.message_seq < message.seq:
         conversation.message_seq = message.seq
         conversation.message_id = message.message_id
+    first = conversation.first_message_seq
+    if first is None or message.seq < first:
+        conversation.first_message_seq = message.seq
 
 
-def _mark(rows: Rows, by_id: dict[UUID, MessageRow], entry: MarkDelivered) -> None:
+def _raise_read_up_to(conversation: ConversationRow, entry: MarkRead) -> None:
+    user1, user2 = conversation.read_up_to
+    conversation.read_up_to = max(user1, entry.read_up_to[0]), max(user2, entry.read_up_to[1])
+
+
+def _mark(rows: Rows, by_id: dict[UUID, MessageRow], entry: MarkDelivered | MarkRead) -> None:
     for message_id in entry.message_ids:
         row = by_id.get(message_id) or rows.statuses.get(message_id)
         if row is None:
-            rows.statuses[message_id] = StatusRow(
-                entry.conversation_id, message_id, Status.DELIVERED, entry.delivered_at, entry.seq
-            )
+            row = StatusRow(entry.conversation_id, message_id)
+            rows.statuses[message_id] = row
+        row.changed_seq = max(row.changed_seq, entry.seq)
+        if isinstance(entry, MarkRead):
+            row.status = Status.READ
+            row.read_at = _earlier(row.read_at, entry.read_at)
         else:
-            _raise(row, entry.delivered_at, entry.seq)
+            row.status = max(row.status, Status.DELIVERED)
+            row.delivered_at = _earlier(row.delivered_at, entry.delivered_at)
 
 
-def _raise(row: MessageRow | StatusRow, delivered_at: int, seq: int) -> None:
-    row.status = max(row.status, Status.DELIVERED)
-    row.changed_seq = max(row.changed_seq, seq)
-    if row.delivered_at is None or delivered_at < row.delivered_at:
-        row.delivered_at = delivered_at
+def _earlier(one: int | None, other: int) -> int:
+    return other if one is None else min(one, other)

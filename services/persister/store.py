@@ -1,101 +1,103 @@
-"""PostgreSQL. One connection: a persister flushes one batch after the other."""
+"""The flushes' PostgreSQL. One connection: a persister flushes one batch after the other."""
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from operator import itemgetter
+from typing import Any, Final
 from uuid import UUID
 
-import asyncpg
 import msgspec
 import structlog
 
 from libs.common.domain.status import Status
-from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered
-from libs.common.sql import load_queries
+from libs.common.protocol.writes import (
+    ArchiveConversation,
+    DeleteContent,
+    Entry,
+    InsertMessage,
+    MarkDelivered,
+    MarkRead,
+)
+from services.persister.connection import AWAY, SQL, Connection, Link, run
 from services.persister.failures import Conflicts, Dead, Insert, blames_the_data, ids_of
 from services.persister.fold import ConversationRow, MessageRow, Rows, StatusRow, fold
 
-CONNECT_TIMEOUT_S: Final = 5.0
-COMMAND_TIMEOUT_S: Final = 10.0
-"""For one statement; a full batch takes 0.1 s. A server that vanished must be noticed."""
-
-_SQL: Final = load_queries(Path(__file__).with_name("queries.sql"))
-# A plan that was kept from when a table was small would scan it when it is big.
-_SESSION: Final = {"application_name": "chat-persister", "plan_cache_mode": "force_custom_plan"}
+ANSWER_WITHIN_S: Final = 10.0
+"""A full batch takes 0.1 s."""
+LATE: Final = 256
+"""A change that follows its message so much later, in numbers of the log, is listed in
+late_changes: see the migration."""
 
 log = structlog.get_logger()
-
-Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 
 class Store:
     """The one writer of conversations and messages."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
-        self._connection: Connection | None = None
+        self._link = Link(url, answer_within_s=ANSWER_WITHIN_S)
         self.answering = False
         """Whether PostgreSQL did what it was last asked."""
 
     async def write(self, entries: Sequence[Entry]) -> list[Dead]:
         """Stores the batch in one transaction; safe to repeat, in whole or in parts.
 
-        Returns statuses whose messages do not exist. Raises Conflicts, and what the driver raises;
-        then nothing was stored, or, when the connection broke, nothing is known.
+        Returns what concerns messages or conversations that do not exist. Raises Conflicts, and
+        what the driver raises; then nothing was stored, or, when the connection broke, nothing
+        is known.
         """
         rows = fold(entries)
         connection = await self._connected()
         try:
             async with connection.transaction():
-                await _insert_conversations(connection, rows)
-                redelivered = await _insert_messages(connection, rows.messages)
-                missing = await _update_messages(connection, rows.statuses, redelivered)
-                await _update_conversations(connection, rows)
+                missing = await _write_rows(connection, rows)
         except BaseException as error:
             self._failed(error)
             raise
         self.answering = True
-        return _without_message(entries, missing) if missing else []
+        return _dead_of(entries, missing) if missing else []
 
     async def ping(self) -> None:
         """Finds out whether PostgreSQL answers. Never raises an error of its own."""
         try:
             await (await self._connected()).execute("SELECT 1")
             self.answering = True
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+        except AWAY as error:
             log.warning("no PostgreSQL", reason=repr(error))
             self._failed(error)
 
-    async def close(self) -> None:
-        if self._connection is not None:
-            self._connection.terminate()
+    def close(self) -> None:
+        self._link.drop()
 
     async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.is_closed():
-            self.answering = False
-            self._connection = await asyncpg.connect(
-                self._url,
-                timeout=CONNECT_TIMEOUT_S,
-                command_timeout=COMMAND_TIMEOUT_S,
-                server_settings=_SESSION,
-            )
-        return self._connection
+        self.answering = self.answering and self._link.is_open
+        return await self._link.connected()
 
     def _failed(self, error: BaseException) -> None:
         """A connection in doubt is not used again; one that told us of bad data is fine."""
         if isinstance(error, Conflicts) or blames_the_data(error):
             return
         self.answering = False
-        if self._connection is not None:
-            self._connection.terminate()
-            self._connection = None
+        self._link.drop()
+
+
+async def _write_rows(connection: Connection, rows: Rows) -> set[UUID]:
+    """Returns the messages and conversations that are to change and do not exist."""
+    await _insert_conversations(connection, rows)
+    redelivered = await _insert_messages(connection, rows.messages)
+    missing = await _update_messages(connection, rows.statuses, redelivered)
+    if rows.deletions:
+        missing |= await _delete_contents(connection, list(rows.deletions.values()))
+    if rows.archivings:
+        missing |= await _archive_conversations(connection, list(rows.archivings.values()))
+    await _update_conversations(connection, rows)
+    return missing
 
 
 async def _insert_conversations(connection: Connection, rows: Rows) -> None:
     if not rows.new_conversations:
         return
     news = sorted(rows.new_conversations.values(), key=lambda new: new.conversation_id)
-    ids, *progress = _conversation_columns(
+    ids, *progress, _ = _conversation_columns(
         [rows.conversations[new.conversation_id] for new in news]
     )
     columns = [
@@ -106,8 +108,8 @@ async def _insert_conversations(connection: Connection, rows: Rows) -> None:
         [new.created_at for new in news],
         *progress,
     ]
-    if await _run(connection, "insert_conversations", columns) < len(news):
-        refused = await connection.fetch(_SQL["find_refused_conversations"], ids)
+    if await run(connection, "insert_conversations", *columns) < len(news):
+        refused = await connection.fetch(SQL["find_missing_conversations"], ids)
         if refused:
             raise Conflicts(
                 {rows.new_conversations[row["id"]]: "MATCH_CONFLICT" for row in refused}, {}
@@ -119,7 +121,14 @@ async def _insert_messages(connection: Connection, rows: list[MessageRow]) -> li
     # By place: the same order in every transaction avoids deadlocks, and where two claim one
     # place the first wins, as sorting is stable.
     rows = sorted(rows, key=lambda row: (row.message.conversation_id, row.message.seq))
-    if not rows or await _run(connection, "insert_messages", _message_columns(rows)) == len(rows):
+    if not rows:
+        return []
+    inserted = await run(connection, "insert_messages", *_message_columns(rows))
+    late = [row for row in rows if row.changed_seq - row.message.seq > LATE]
+    if late:
+        changes = [(row.conversation_id, row.changed_seq, row.message_id) for row in late]
+        await run(connection, "insert_late_changes", *zip(*changes, strict=True))
+    if inserted == len(rows):
         return []
     await _refuse_conflicts(connection, rows)
     return [row for row in rows if row.status > Status.SENT]
@@ -137,13 +146,14 @@ def _message_columns(rows: list[MessageRow]) -> list[list[Any]]:
         [message.created_at for message in messages],
         [row.status.name for row in rows],
         [row.delivered_at for row in rows],
+        [row.read_at for row in rows],
         [row.changed_seq for row in rows],
     ]
 
 
 async def _refuse_conflicts(connection: Connection, rows: list[MessageRow]) -> None:
     """Raises Conflicts unless those that were not inserted are there, at their own place."""
-    found = await connection.fetch(_SQL["find_refused_messages"], *_message_columns(rows)[:5])
+    found = await connection.fetch(SQL["find_refused_messages"], *_message_columns(rows)[:5])
     refused: dict[Insert, str] = {}
     amended: dict[InsertMessage, InsertMessage] = {}
     for row in found:
@@ -163,22 +173,63 @@ async def _update_messages(
 ) -> set[UUID]:
     """Returns the messages that do not exist."""
     changed: list[StatusRow | MessageRow] = [*statuses.values(), *redelivered]
+    if not changed:
+        return set()
     rows = [
-        (row.message_id, row.conversation_id, row.status.name, row.delivered_at, row.changed_seq)
+        (
+            row.message_id,
+            row.conversation_id,
+            row.status.name,
+            row.delivered_at,
+            row.read_at,
+            row.changed_seq,
+        )
         for row in changed
     ]
-    if not rows:
+    columns = list(zip(*sorted(rows, key=itemgetter(0)), strict=True))
+    if await connection.fetchval(SQL["update_messages"], *columns) == len(rows):
         return set()
-    columns = list(zip(*sorted(rows), strict=True))
-    if await _run(connection, "update_messages", columns) == len(rows):
+    return await _missing(connection, "find_missing_messages", *columns[:2])
+
+
+async def _delete_contents(connection: Connection, deletions: list[DeleteContent]) -> set[UUID]:
+    """Returns the messages that do not exist. What was deleted already stays as it is."""
+    rows = [
+        (row.message_id, row.conversation_id, row.seq, row.actor_id, row.deleted_at)
+        for row in sorted(deletions, key=lambda row: row.message_id)
+    ]
+    columns = list(zip(*rows, strict=True))
+    ids, conversations, *_ = columns
+    await connection.execute(SQL["hold_index"], conversations)
+    deleted = await connection.fetchval(SQL["delete_contents"], *columns)
+    # After it: an indexing that was under way has committed by now, and this statement sees it.
+    await run(connection, "forget_contents", ids)
+    if deleted == len(rows):
         return set()
-    missing = await connection.fetch(_SQL["find_missing_messages"], *columns[:2])
-    return {row["id"] for row in missing}
+    return await _missing(connection, "find_missing_messages", ids, conversations)
+
+
+async def _archive_conversations(
+    connection: Connection, archivings: list[ArchiveConversation]
+) -> set[UUID]:
+    """Returns the conversations that do not exist. What was archived already stays as it is."""
+    rows = [
+        (row.conversation_id, row.seq, row.actor_id, row.archived_at)
+        for row in sorted(archivings, key=lambda row: row.conversation_id)
+    ]
+    columns = list(zip(*rows, strict=True))
+    if await connection.fetchval(SQL["archive_conversations"], *columns) == len(rows):
+        return set()
+    return await _missing(connection, "find_missing_conversations", columns[0])
+
+
+async def _missing(connection: Connection, query: str, *columns: Sequence[Any]) -> set[UUID]:
+    return {row["id"] for row in await connection.fetch(SQL[query], *columns)}
 
 
 async def _update_conversations(connection: Connection, rows: Rows) -> None:
     ordered = sorted(rows.conversations.values(), key=lambda row: row.conversation_id)
-    await _run(connection, "update_conversations", _conversation_columns(ordered))
+    await run(connection, "update_conversations", *_conversation_columns(ordered))
 
 
 def _conversation_columns(rows: list[ConversationRow]) -> list[list[Any]]:
@@ -188,22 +239,24 @@ def _conversation_columns(rows: list[ConversationRow]) -> list[list[Any]]:
         [row.message_seq for row in rows],
         [row.message_id for row in rows],
         [row.active_at for row in rows],
+        [row.read_up_to[0] for row in rows],
+        [row.read_up_to[1] for row in rows],
+        [row.first_message_seq for row in rows],
     ]
 
 
-def _without_message(entries: Sequence[Entry], missing: set[UUID]) -> list[Dead]:
-    """What is left of the statuses when only messages that do not exist are kept."""
+def _dead_of(entries: Sequence[Entry], missing: set[UUID]) -> list[Dead]:
+    """What cannot be done; of several messages in one entry, only those that do not exist."""
     dead: list[Dead] = []
     for entry in entries:
-        if isinstance(entry, MarkDelivered):
-            ids = [message_id for message_id in entry.message_ids if message_id in missing]
-            if ids:
-                part = msgspec.structs.replace(entry, message_ids=ids)
-                dead.append(Dead(part, "MESSAGE_NOT_FOUND"))
+        match entry:
+            case MarkDelivered() | MarkRead():
+                ids = [message_id for message_id in entry.message_ids if message_id in missing]
+                if ids:
+                    part = msgspec.structs.replace(entry, message_ids=ids)
+                    dead.append(Dead(part, "MESSAGE_NOT_FOUND"))
+            case DeleteContent() if entry.message_id in missing:
+                dead.append(Dead(entry, "MESSAGE_NOT_FOUND"))
+            case ArchiveConversation() if entry.conversation_id in missing:
+                dead.append(Dead(entry, "CONVERSATION_NOT_FOUND"))
     return dead
-
-
-async def _run(connection: Connection, query: str, columns: Sequence[Sequence[Any]]) -> int:
-    """How many rows the statement wrote."""
-    status = await connection.execute(_SQL[query], *columns)
-    return int(status.rsplit(" ", 1)[1])

@@ -10,7 +10,7 @@ from services.rest_api.problems import Problem
 
 
 class Authentication:
-    """Falcon middleware: `caller_of` a request holds in every resource.
+    """Falcon middleware: `caller_of` a request holds in every resource but those `is_public`.
 
     It runs once an address has matched, so what isn't there is 404 for everybody.
     """
@@ -22,10 +22,13 @@ class Authentication:
         self,
         request: falcon.Request,
         _response: falcon.Response,
-        _resource: object,
+        resource: object,
         _parameters: dict[str, Any],
     ) -> None:
         """Raises Problem: UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED."""
+        # A browser's preflight carries no token.
+        if request.method == "OPTIONS" or getattr(resource, "is_public", False):
+            return
         request.context.caller = self._caller(request.get_header("Authorization"))
 
     def _caller(self, header: str | None) -> Caller:

@@ -15,9 +15,13 @@ T = TypeVar("T")
 
 
 def answer(response: falcon.Response, body: msgspec.Struct) -> None:
-    """Answers with one of the contract's types; the status stays 200 unless set."""
+    """Answers with one of the contract's types; the status stays 200 unless set.
+
+    No cache but the caller's own may keep it, and that one has to ask each time.
+    """
     response.content_type = falcon.MEDIA_JSON
     response.data = msgspec.json.encode(body)
+    response.set_header("Cache-Control", "private, no-cache")
 
 
 def body_of(request: falcon.Request, decoder: "msgspec.json.Decoder[T]") -> T:

@@ -14,12 +14,13 @@ from uuid_utils.compat import uuid7
 from libs.common import topology
 from libs.common.admin import Health
 from libs.common.asking import Asking
-from libs.common.broker import Broker, BrokerLost, Overloaded, Unroutable
+from libs.common.broker import Broker, BrokerLost, Channel, Overloaded, Unroutable
 from libs.common.domain.partition import id_beside, partition_of
 from libs.common.lifecycle import RETRY_MOST_S, Life, serve_while_connected
 from libs.common.metrics import BARRIERS
+from libs.common.protocol import events
 from libs.common.protocol.codec import EVENTS
-from libs.common.protocol.events import CreateConversation, ReplyTo
+from libs.common.protocol.events import Event, ReplyTo
 from libs.common.protocol.replies import ConversationReady, Refused, Reply
 from services.rest_api.settings import RestSettings
 
@@ -34,8 +35,19 @@ class Unanswered(Exception):
     """No answer in time or no broker. It may have been done or not; asking again is safe."""
 
 
+class CommandRefused(Exception):
+    """The router refuses a command. `error` is a constant of `protocol.errors`."""
+
+    def __init__(self, error: str) -> None:
+        super().__init__(error)
+        self.error = error
+
+
 class Commands:
-    """Questions from any thread. Each raises Unanswered, at once while RabbitMQ is away."""
+    """Questions and commands from any thread. Each raises Unanswered, at once without RabbitMQ.
+
+    Commands raise CommandRefused besides; each is safe to repeat. `now_ms`: ms since 1970.
+    """
 
     def __init__(self, settings: RestSettings, health: Health) -> None:
         self._settings = settings
@@ -43,6 +55,7 @@ class Commands:
         self._loop = uvloop.new_event_loop()
         self._thread = Thread(target=self._run, name="commands", daemon=True)
         self._asking: Asking | None = None
+        self._telling: Channel | None = None
 
     @property
     def connected(self) -> bool:
@@ -74,27 +87,62 @@ class Commands:
 
     def create_conversation(
         self, match_id: UUID, user1_id: UUID, user2_id: UUID, now_ms: int
-    ) -> ConversationReady | Refused:
-        """The match's conversation, made if it has none. Safe to repeat."""
+    ) -> ConversationReady:
+        """The match's conversation, made if it has none."""
         conversation_id = id_beside(match_id, uuid7, self._settings.partitions)
+        users = (user1_id, user2_id)
+        reply = self._command(
+            match_id,
+            lambda to: events.CreateConversation(conversation_id, match_id, *users, now_ms, to),
+        )
+        if not isinstance(reply, ConversationReady):
+            raise TypeError(f"a creation was answered with {type(reply).__name__}")
+        return reply
 
-        def body(reply_to: ReplyTo) -> bytes:
-            return EVENTS.encode(
-                [
-                    CreateConversation(
-                        conversation_id, match_id, user1_id, user2_id, now_ms, reply_to
-                    )
-                ]
-            )
+    def archive_conversation(self, conversation_id: UUID, user_id: UUID, now_ms: int) -> None:
+        """Returns when it is kept that the conversation is archived."""
+        self._command(
+            conversation_id,
+            lambda to: events.ArchiveConversation(conversation_id, user_id, now_ms, to),
+        )
+
+    def delete_message(
+        self, conversation_id: UUID, message_id: UUID, user_id: UUID, now_ms: int
+    ) -> None:
+        """Returns when it is kept that the message is deleted."""
+        self._command(
+            conversation_id,
+            lambda to: events.DeleteMessage(conversation_id, user_id, message_id, now_ms, to),
+        )
+
+    def mark_read(
+        self, conversation_id: UUID, message_id: UUID, user_id: UUID, now_ms: int
+    ) -> None:
+        """Returns when it is kept that the message is read."""
+        self._command(
+            conversation_id,
+            lambda to: events.MarkRead(
+                conversation_id, user_id, [message_id], None, now_ms, reply_to=to
+            ),
+        )
+
+    def tell(self, queue: str, body: bytes, *, lasting: bool) -> None:
+        """Publishes, and returns at once; nobody learns whether it arrived."""
+        channel = self._telling
+        if channel is not None:
+            asyncio.run_coroutine_threadsafe(_publish(channel, queue, body, lasting), self._loop)
+
+    def _command(self, key: UUID, event: Callable[[ReplyTo], Event]) -> Reply:
+        """`key`: the conversation's or match's id, in whose partition the event belongs."""
+        queue = topology.events(partition_of(key, self._settings.partitions)).name
 
         async def ask(asking: Asking) -> Reply:
-            partition = partition_of(match_id, self._settings.partitions)
-            return await asking.ask(topology.events(partition).name, body)
+            return await asking.ask(queue, lambda reply_to: EVENTS.encode([event(reply_to)]))
 
         reply = self._wait_for(ask)
-        if isinstance(reply, ConversationReady | Refused):
-            return reply
-        raise TypeError(f"a command was answered with {type(reply).__name__}")
+        if isinstance(reply, Refused):
+            raise CommandRefused(reply.error)
+        return reply
 
     def _wait_for(self, ask: Callable[[Asking], Coroutine[Any, Any, T]]) -> T:
         asking = self._asking
@@ -133,11 +181,12 @@ class Commands:
         await self._declare(broker)
         name = f"rest_api.{self._settings.instance}"
         asking = await Asking.open(broker, name, self._settings.rest_deadline_s)
-        self._asking = asking
+        telling = await broker.channel()
+        self._asking, self._telling = asking, telling
         try:
-            await self._life.until_stopped_or_lost(broker.lost, asking.lost)
+            await self._life.until_stopped_or_lost(broker.lost, asking.lost, telling.lost)
         finally:
-            self._asking = None
+            self._asking = self._telling = None
 
     async def _declare(self, broker: Broker) -> None:
         """The queues asked, so that any role may be the first to start."""
@@ -145,5 +194,13 @@ class Commands:
         await channel.declare(topology.dead())
         for partition in range(self._settings.partitions):
             await channel.declare(topology.events(partition))
+            await channel.declare(topology.signals(partition))
             await channel.declare(topology.writes(partition))
         await channel.close()
+
+
+async def _publish(channel: Channel, queue: str, body: bytes, lasting: bool) -> None:
+    try:
+        await channel.publish(queue, body, lasting=lasting)
+    except (BrokerLost, Unroutable, Overloaded) as error:
+        log.info("hint lost", queue=queue, reason=type(error).__name__)

@@ -14,16 +14,8 @@ what was told, and one claimed before a FLUSHALL is not raised again when it is 
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from libs.common.domain.heads import is_behind
 from libs.common.domain.partition import partition_of
-
-
-def is_behind(told: int | None, stored: int | None, *, warm: bool) -> bool:
-    """Whether a conversation's log may be longer than `stored`, PostgreSQL's head (None: no row).
-
-    `told` and `warm` are Redis' head and word on the partition, read in this order, and both
-    before `stored`: then nothing can be told, stored and lost in between unseen.
-    """
-    return not warm if told is None else told > (stored or 0)
 
 
 def partitions_behind(
@@ -38,6 +30,6 @@ def partitions_behind(
     late = {
         partition_of(conversation_id, len(warm))
         for conversation_id, head in told.items()
-        if head > stored.get(conversation_id, 0)
+        if is_behind(head, stored.get(conversation_id), warm=True)
     }
     return frozenset(cold | late)

@@ -1,5 +1,6 @@
-"""/conversations/{id}/messages, /messages/{id} and /messages/by-client-id/{clientMessageId}."""
+"""/messages/{id}, /messages/{id}/read and /messages/by-client-id/{clientMessageId}."""
 
+import time
 from collections.abc import Callable
 from functools import partial
 from uuid import UUID
@@ -9,54 +10,56 @@ import falcon
 from libs.common.protocol.messages import Message
 from services.rest_api.authentication import caller_of
 from services.rest_api.bodies import answer
-from services.rest_api.contract import Page
-from services.rest_api.pages import SEQ_MOST, limit_in, number_in, uuid_in
+from services.rest_api.commands import Commands
+from services.rest_api.pages import uuid_in
 from services.rest_api.problems import Problem
 from services.rest_api.reading import Reading
 from services.rest_api.store import Store
 
 
-class History:
-    """GET: a page by seq, newest first with `before` or with neither, oldest first with `after`."""
-
-    def __init__(self, reading: Reading, store: Store) -> None:
-        self._reading = reading
-        self._store = store
-
-    def on_get(
-        self, request: falcon.Request, response: falcon.Response, conversation_id: str
-    ) -> None:
-        limit = limit_in(request)
-        before = number_in(request, "before", least=0, most=SEQ_MOST)
-        after = number_in(request, "after", least=0, most=SEQ_MOST)
-        if before is not None and after is not None:
-            raise Problem("INVALID_FIELD", "Send before or after, not both.")
-        user_id = caller_of(request).user_id
-        log = self._reading.own_log(uuid_in(conversation_id, "conversationId"), user_id)
-
-        if after is not None:
-            read, seq = self._store.messages_after, after
-        else:
-            read, seq = self._store.messages_before, SEQ_MOST if before is None else before
-        # One more than asked for tells whether there is a next page.
-        found = read(log.conversation_id, seq, limit + 1, user_id)
-        items = found[:limit]
-        next_cursor = str(items[-1].seq) if len(found) > limit else None
-        answer(response, Page[Message](items, next_cursor))
-
-
 class OneMessage:
-    """GET: a message of one of the caller's conversations."""
+    """GET: a message of one of the caller's conversations. DELETE: one that the caller sent."""
 
-    def __init__(self, reading: Reading, store: Store) -> None:
+    has_etag = True
+
+    def __init__(self, reading: Reading, store: Store, commands: Commands) -> None:
         self._reading = reading
         self._store = store
+        self._commands = commands
 
     def on_get(self, request: falcon.Request, response: falcon.Response, message_id: str) -> None:
-        wanted = uuid_in(message_id, "messageId")
-        user_id = caller_of(request).user_id
-        find = partial(self._store.message, wanted, user_id)
-        answer(response, find_fresh(self._reading, user_id, find))
+        answer(response, _own_message(request, message_id, self._reading, self._store))
+
+    def on_delete(
+        self, request: falcon.Request, response: falcon.Response, message_id: str
+    ) -> None:
+        message = _own_message(request, message_id, self._reading, self._store)
+        self._commands.delete_message(
+            message.conversation_id,
+            message.message_id,
+            caller_of(request).user_id,
+            time.time_ns() // 1_000_000,
+        )
+        response.status = 204
+
+
+class ReadMark:
+    """PUT: the caller has read this message."""
+
+    def __init__(self, reading: Reading, store: Store, commands: Commands) -> None:
+        self._reading = reading
+        self._store = store
+        self._commands = commands
+
+    def on_put(self, request: falcon.Request, response: falcon.Response, message_id: str) -> None:
+        message = _own_message(request, message_id, self._reading, self._store)
+        self._commands.mark_read(
+            message.conversation_id,
+            message.message_id,
+            caller_of(request).user_id,
+            time.time_ns() // 1_000_000,
+        )
+        response.status = 204
 
 
 class SentMessage:
@@ -73,6 +76,15 @@ class SentMessage:
         user_id = caller_of(request).user_id
         find = partial(self._store.message_by_client_id, wanted, user_id)
         answer(response, find_fresh(self._reading, user_id, find))
+
+
+def _own_message(
+    request: falcon.Request, message_id: str, reading: Reading, store: Store
+) -> Message:
+    """As `find_fresh`, by the id in the address."""
+    wanted = uuid_in(message_id, "messageId")
+    user_id = caller_of(request).user_id
+    return find_fresh(reading, user_id, partial(store.message, wanted, user_id))
 
 
 def find_fresh(reading: Reading, user_id: UUID, find: Callable[[], Message | None]) -> Message:

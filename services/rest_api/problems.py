@@ -12,7 +12,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from libs.common.metrics import REFUSED
 from libs.common.protocol.errors import REFUSALS
-from services.rest_api.commands import Unanswered
+from services.rest_api.commands import CommandRefused, Unanswered
 from services.rest_api.contract import ProblemDetails
 
 MEDIA_PROBLEM: Final = "application/problem+json"
@@ -52,6 +52,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     app.add_error_handler(falcon.HTTPError, _answer_falcon)
     for away in _AWAY:
         app.add_error_handler(away, _answer_away)
+    app.add_error_handler(CommandRefused, _answer_refused)
     app.add_error_handler(Problem, _answer_problem)
 
 
@@ -59,6 +60,12 @@ def _answer_problem(
     _request: falcon.Request, response: falcon.Response, problem: Problem, _: dict[str, Any]
 ) -> None:
     write(response, problem)
+
+
+def _answer_refused(
+    _request: falcon.Request, response: falcon.Response, refused: CommandRefused, _: dict[str, Any]
+) -> None:
+    write(response, Problem(refused.error))
 
 
 def _answer_falcon(
@@ -100,4 +107,5 @@ def write(response: falcon.Response, problem: Problem) -> None:
     response.status = refusal.code
     response.content_type = MEDIA_PROBLEM
     response.data = msgspec.json.encode(details)
+    response.set_header("Cache-Control", "no-store")
     response.set_headers(problem.headers)

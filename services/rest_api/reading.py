@@ -6,9 +6,10 @@ the head is read before what it counts, so what is read next is at least as new.
 
 from uuid import UUID
 
+from libs.common.domain.heads import is_behind
 from libs.common.domain.partition import partition_of
 from services.rest_api.commands import Commands
-from services.rest_api.freshness import is_behind, partitions_behind
+from services.rest_api.freshness import partitions_behind
 from services.rest_api.heads import Heads
 from services.rest_api.problems import Problem
 from services.rest_api.store import Log, Store

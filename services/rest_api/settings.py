@@ -1,8 +1,13 @@
 """What the REST API reads from its environment."""
 
+from typing import Final
+
 from pydantic import Field
 
 from libs.common.config import JwtSecret, RoleSettings
+
+_ORIGIN: Final = r"https?://[^\s,/*]+"
+_ORIGINS: Final = rf"^(\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
 
 
 class RestSettings(RoleSettings):
@@ -19,5 +24,14 @@ class RestSettings(RoleSettings):
     """None is held while a call waits for anything but PostgreSQL."""
     rest_deadline_s: float = Field(5.0, gt=0, le=60)
     """How long a command or barrier may take before the caller gets 503."""
+    calls_per_second: int = Field(50, ge=1)
+    """Of one user, over all instances; more get 429."""
+    cors_origins: str = Field("", pattern=_ORIGINS)
+    """Web origins that may call, separated by commas; `*` for any."""
     rest_drain_s: int = Field(30, ge=1)
     """How long calls that are under way at SIGTERM may take."""
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`cors_origins`, one by one."""
+        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())

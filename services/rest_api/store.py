@@ -15,7 +15,7 @@ from psycopg_pool import ConnectionPool
 from libs.common.protocol.messages import Message
 from libs.common.sql import load_queries
 from services.rest_api.contract import Conversation
-from services.rest_api.pages import Activity
+from services.rest_api.pages import Place
 from services.rest_api.settings import RestSettings
 
 QUERIES: Final = load_queries(Path(__file__).with_name("queries.sql"))
@@ -25,7 +25,10 @@ WAIT_S: Final = 2.0
 RECONNECT_S: Final = 2.0
 """The pool's tries grow further apart for so long, then start anew with the next call. Its default
 of 5 minutes would leave it asleep for minutes after PostgreSQL is back."""
-_OPTIONS: Final = "-c default_transaction_read_only=on -c statement_timeout=5000 -c TimeZone=UTC"
+# JIT: a search's plan may look dear; compiling it takes longer than running it.
+_OPTIONS: Final = (
+    "-c default_transaction_read_only=on -c statement_timeout=5000 -c TimeZone=UTC -c jit=off"
+)
 
 Row = tuple[Any, ...]
 Pool = ConnectionPool[Connection[Row]]
@@ -72,20 +75,27 @@ class Store:
         return dict(self._rows("heads", {"ids": ids})) if ids else {}
 
     def newest_conversations(
-        self, user_id: UUID, after: Activity, *, archived: bool | None, limit: int
-    ) -> list[Activity]:
+        self,
+        user_id: UUID,
+        after: Place,
+        *,
+        archived: bool | None,
+        among: Sequence[UUID] | None,
+        limit: int,
+    ) -> list[Place]:
         """The user's conversations that follow `after`, newest activity first.
 
-        `archived`: only those that are, or that aren't; None for both.
+        `archived`: only those that are, or that aren't; None for both. `among`: only these.
         """
         parameters = {
             "user_id": user_id,
             "at": after.at,
-            "conversation_id": after.conversation_id,
+            "conversation_id": after.id,
             "archived": archived,
+            "among": among,
             "limit": limit,
         }
-        return [Activity(*row) for row in self._rows("newest_conversations", parameters)]
+        return [Place(*row) for row in self._rows("newest_conversations", parameters)]
 
     def conversations(self, ids: Sequence[UUID], user_id: UUID) -> list[Conversation]:
         """As this user sees them, in the order of `ids`."""
@@ -100,23 +110,44 @@ class Store:
     ) -> list[Message]:
         """Newest first."""
         parameters = {"conversation_id": conversation_id, "seq": seq, "limit": limit}
-        return [_message(row, reader_id) for row in self._rows("messages_before", parameters)]
+        return [message_in(row, reader_id) for row in self._rows("messages_before", parameters)]
 
     def messages_after(
         self, conversation_id: UUID, seq: int, limit: int, reader_id: UUID
     ) -> list[Message]:
         """Oldest first."""
         parameters = {"conversation_id": conversation_id, "seq": seq, "limit": limit}
-        return [_message(row, reader_id) for row in self._rows("messages_after", parameters)]
+        return [message_in(row, reader_id) for row in self._rows("messages_after", parameters)]
+
+    def newest_messages(self, conversation_id: UUID, limit: int) -> tuple[int, list[Message]]:
+        """The log's head and the newest messages at that very moment, newest first.
+
+        For both users: with every `clientMessageId`.
+        """
+        rows = self._rows("newest_messages", {"conversation_id": conversation_id, "limit": limit})
+        messages = [message_in(row[1:], row[3]) for row in rows if row[1] is not None]
+        return rows[0][0], messages
+
+    def messages_changed_after(
+        self, conversation_id: UUID, seq: int, limit: int, reader_id: UUID
+    ) -> list[Message]:
+        """In the order of each one's newest entry; whole entries, so there may be some more."""
+        parameters = {"conversation_id": conversation_id, "seq": seq, "limit": limit}
+        rows = self._rows("messages_changed_after", parameters)
+        return [message_in(row, reader_id) for row in rows]
+
+    def unread(self, user_id: UUID) -> dict[UUID, int]:
+        """Conversation → count, of those that have any and aren't archived."""
+        return dict(self._rows("unread", {"user_id": user_id}))
 
     def message(self, message_id: UUID, reader_id: UUID) -> Message | None:
         rows = self._rows("message", {"message_id": message_id})
-        return _message(rows[0], reader_id) if rows else None
+        return message_in(rows[0], reader_id) if rows else None
 
     def message_by_client_id(self, client_message_id: UUID, sender_id: UUID) -> Message | None:
         parameters = {"client_message_id": client_message_id, "sender_id": sender_id}
         rows = self._rows("message_by_client_id", parameters)
-        return _message(rows[0], sender_id) if rows else None
+        return message_in(rows[0], sender_id) if rows else None
 
     def answers(self) -> bool:
         """Whether PostgreSQL does."""
@@ -127,17 +158,26 @@ class Store:
             return False
         return True
 
+    def find(self, statement: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """For SQL that depends on what is asked: planned anew each time, for these very values."""
+        return self._fetch(statement, parameters, prepare=False)
+
     def _rows(self, query: str, parameters: Mapping[str, Any]) -> list[Row]:
+        return self._fetch(QUERIES[query], parameters, prepare=None)
+
+    def _fetch(
+        self, statement: str, parameters: Mapping[str, Any], *, prepare: bool | None
+    ) -> list[Row]:
         """Once more where the connection turns out dead: PostgreSQL was restarted meanwhile."""
         with self._pool.connection() as connection:
             try:
-                return connection.execute(QUERIES[query], parameters).fetchall()
+                return connection.execute(statement, parameters, prepare=prepare).fetchall()
             except psycopg.OperationalError:
                 if not connection.broken:
                     raise
         self._pool.check()
         with self._pool.connection() as connection:
-            return connection.execute(QUERIES[query], parameters).fetchall()
+            return connection.execute(statement, parameters, prepare=prepare).fetchall()
 
 
 def _conversation(row: Row, user_id: UUID) -> Conversation:
@@ -150,14 +190,15 @@ def _conversation(row: Row, user_id: UUID) -> Conversation:
         other_user_id=user2_id if user_id == user1_id else user1_id,
         created_at=moment(created_at),
         archived_at=moment_or_none(archived_at),
-        last_message=None if last_message[0] is None else _message(tuple(last_message), user_id),
+        last_message=None if last_message[0] is None else message_in(tuple(last_message), user_id),
         last_activity_at=moment(last_activity_at),
         unread_count=unread_count,
         head=head,
     )
 
 
-def _message(row: Row, reader_id: UUID) -> Message:
+def message_in(row: Row, reader_id: UUID) -> Message:
+    """`row` as the queries list a message's columns."""
     (message_id, conversation_id, sender_id, content, status, *times) = row[:9]
     seq, changed_seq, client_message_id = row[9:]
     created_at, delivered_at, read_at, deleted_at = times

@@ -12,15 +12,29 @@ from services.rest_api import problems
 from services.rest_api.access_log import AccessLog
 from services.rest_api.authentication import Authentication
 from services.rest_api.commands import Commands
+from services.rest_api.compression import Compression
 from services.rest_api.conversations import Conversations, OneConversation
+from services.rest_api.cross_origin import CrossOrigin
+from services.rest_api.documents import documents
+from services.rest_api.finding import Finding
 from services.rest_api.heads import Heads
-from services.rest_api.messages import History, OneMessage, SentMessage
+from services.rest_api.hints import Hints
+from services.rest_api.history import History
+from services.rest_api.messages import OneMessage, ReadMark, SentMessage
+from services.rest_api.openapi import BASE
+from services.rest_api.presence import Presence
+from services.rest_api.rate_limit import RateLimit
 from services.rest_api.readiness import Readiness
 from services.rest_api.reading import Reading
+from services.rest_api.recent import Recent
+from services.rest_api.routing import Router
+from services.rest_api.search import Search
 from services.rest_api.settings import RestSettings
+from services.rest_api.soft_cache import SoftCache
 from services.rest_api.store import Store, closed_pool
-
-BASE: Final = "/api/chat"
+from services.rest_api.sync import Sync
+from services.rest_api.unread import UnreadCounts
+from services.rest_api.validation import Validation
 
 
 class Service:
@@ -31,6 +45,7 @@ class Service:
         self._health = Health()
         self._pool = closed_pool(settings)
         self._cache = BlockingCache(settings.redis_url)
+        self._soft_cache = SoftCache(self._cache)
         self._commands = Commands(settings, self._health)
         self._store = Store(self._pool)
         self._readiness = Readiness(self._health, self._store, self._cache, self._commands)
@@ -55,21 +70,42 @@ class Service:
             self._admin.shutdown()
 
     def app(self) -> "falcon.App[Any, Any]":
-        store, commands = self._store, self._commands
-        heads = Heads(self._cache, self._settings.partitions)
-        reading = Reading(store, heads, commands, self._settings.partitions)
-        app: falcon.App[Any, Any] = falcon.App()
+        app: falcon.App[Any, Any] = falcon.App(router=Router())
+        # Answers pass them from the last to the first.
         app.add_middleware(AccessLog())
+        if self._settings.origins:
+            app.add_middleware(CrossOrigin(self._settings.origins))
+        app.add_middleware(Compression())
+        app.add_middleware(Validation())
         app.add_middleware(Authentication(self._settings.jwt_secret))
+        app.add_middleware(RateLimit(self._soft_cache, self._settings.calls_per_second))
         problems.install(app)
-        app.add_route(f"{BASE}/conversations", Conversations(reading, store, commands))
-        app.add_route(f"{BASE}/conversations/{{conversation_id}}", OneConversation(reading, store))
-        app.add_route(f"{BASE}/conversations/{{conversation_id}}/messages", History(reading, store))
-        app.add_route(f"{BASE}/messages/{{message_id}}", OneMessage(reading, store))
-        app.add_route(
-            f"{BASE}/messages/by-client-id/{{client_message_id}}", SentMessage(reading, store)
-        )
+        for path, resource in self.routes().items():
+            app.add_route(f"{BASE}{path}", resource)
         return app
+
+    def routes(self) -> dict[str, object]:
+        """Every address below BASE, and what answers there."""
+        store, commands, cache = self._store, self._commands, self._soft_cache
+        partitions = self._settings.partitions
+        hints = Hints(commands, partitions)
+        reading = Reading(store, Heads(cache, partitions), commands, partitions)
+        recent = Recent(cache, reading, store, hints)
+        presence = Presence(cache)
+        finding = Finding(store, hints)
+        conversations = Conversations(reading, store, presence, finding, commands)
+        return {
+            "/conversations": conversations,
+            "/conversations/{conversation_id}": OneConversation(reading, store, presence, commands),
+            "/conversations/{conversation_id}/messages": History(reading, store, recent),
+            "/conversations/{conversation_id}/sync": Sync(reading, store),
+            "/messages/search": Search(reading, finding),
+            "/messages/{message_id}": OneMessage(reading, store, commands),
+            "/messages/{message_id}/read": ReadMark(reading, store, commands),
+            "/messages/by-client-id/{client_message_id}": SentMessage(reading, store),
+            "/unread": UnreadCounts(cache, reading, store, hints),
+            **documents(),
+        }
 
 
 service: Final = Service(load(RestSettings))

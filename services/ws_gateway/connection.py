@@ -6,7 +6,7 @@ its clocks; what is written in one turn of the loop leaves in one system call.
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Final, assert_never, cast
+from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
 
 import structlog
 from websockets.frames import CloseCode, Frame, Opcode
@@ -15,9 +15,18 @@ from websockets.protocol import OPEN
 
 from libs.common.metrics import CLOSES, FRAMES, REFUSED
 from libs.common.protocol.closes import Close
-from libs.common.protocol.frames import Connect, SendMessage
-from libs.common.protocol.frames import Ping as PingFrame
-from services.ws_gateway.effects import Effect, Effects, End, Enter, Ping, Publish, Refuse, Write
+from libs.common.protocol.frames import ClientFrame
+from services.ws_gateway.effects import (
+    Effect,
+    Effects,
+    End,
+    Enter,
+    Ping,
+    Publish,
+    Refuse,
+    Signal,
+    Write,
+)
 from services.ws_gateway.incoming import BadFrame, read_frame
 from services.ws_gateway.session import Phase, Session
 from services.ws_gateway.upgrade import ChatProtocol, upgrade
@@ -31,7 +40,7 @@ MAX_MESSAGE_BYTES: Final = 64 << 10
 
 _FRAMES: Final = {
     frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
-    for frame_type in (Connect, SendMessage, PingFrame)
+    for frame_type in get_args(ClientFrame)
 } | {BadFrame: FRAMES.labels("bad")}
 
 log = structlog.get_logger()
@@ -209,6 +218,8 @@ class Connection(asyncio.Protocol):
             case Ping(payload):
                 self.pinged_at = self._gateway.loop.time()
                 self.write(ping_frame(payload))
+            case Signal(signal):
+                self.home.publishing.signal(signal)
             case Refuse(error, frame):
                 REFUSED.labels(error).inc()
                 self.write(frame)

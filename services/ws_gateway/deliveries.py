@@ -1,13 +1,13 @@
 """Consumes chat.deliveries.{gateway}: what the routers want written."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from libs.common.broker import Incoming
 from libs.common.metrics import BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
-from libs.common.protocol.deliveries import Answer, Delivery, Opened, ToUser
+from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.wire import text_frame
@@ -42,9 +42,19 @@ class Deliveries:
             case Answer(session_id, try_id, frame):
                 if connection := self._registry.session(session_id):
                     connection.perform(connection.session.answer(try_id, text_frame(frame)))
+            case Note(user_id, frame):
+                self._to_members(self._registry.members(user_id), frame)
+            case ToSession(session_id, frame):
+                if connection := self._registry.session(session_id):
+                    self._to_members((connection,), frame)
             case Opened(session_id, heads):
                 if connection := self._registry.session(session_id):
                     connection.perform(connection.session.opened(heads))
+
+    def _to_members(self, connections: Sequence[Connection], payload: bytes) -> None:
+        frame = text_frame(payload)
+        for connection in connections:
+            connection.perform(connection.session.note(frame))
 
     def _to_user(self, entry: ToUser) -> None:
         recipients = self._registry.recipients(entry)

@@ -6,8 +6,8 @@ from msgspec import UNSET, Struct, UnsetType
 
 from libs.common.protocol.closes import Close
 from libs.common.protocol.errors import REFUSALS
-from libs.common.protocol.events import Delivered, Send
-from libs.common.protocol.frames import Error, ErrorRef, ServerFrame, encode_frame
+from libs.common.protocol.events import Delivered, MarkRead, Send, Sync, Typing
+from libs.common.protocol.frames import ClientFrame, Error, ErrorRef, ServerFrame, encode_frame
 from services.ws_gateway.wire import text_frame
 
 
@@ -33,7 +33,13 @@ class Ping(Struct, frozen=True):
 class Publish(Struct, frozen=True):
     """Tell the router."""
 
-    event: Send | Delivered
+    event: Send | Delivered | MarkRead
+
+
+class Signal(Struct, frozen=True):
+    """Tell the router what may get lost."""
+
+    signal: Typing | Sync
 
 
 class Enter(Struct, frozen=True):
@@ -47,7 +53,7 @@ class End(Struct, frozen=True):
     reason: str
 
 
-Effect = Write | Refuse | Ping | Publish | Enter | End
+Effect = Write | Refuse | Ping | Publish | Signal | Enter | End
 Effects = Sequence[Effect]
 
 
@@ -67,3 +73,12 @@ def refusal(
     row = REFUSALS[error]
     frame = Error(row.code, error, message or row.message, ref, retry_after_ms)
     return Refuse(error, text_frame(encode_frame(frame)))
+
+
+def ref_to(frame: ClientFrame) -> ErrorRef:
+    """What an ERROR says of the frame that it answers."""
+    return ErrorRef(
+        str(frame.__struct_config__.tag),
+        getattr(frame, "client_message_id", None),
+        getattr(frame, "conversation_id", None),
+    )

@@ -6,6 +6,7 @@ Its id is unique, so a delivery for a session of an earlier life can't reach one
 import asyncio
 import secrets
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -14,16 +15,22 @@ from uuid_utils.compat import uuid7
 from libs.common import topology
 from libs.common.broker import BrokerLost, Channel
 from libs.common.cache import Cache
+from libs.common.limits import Limit
 from libs.common.metrics import CONNECTIONS
+from libs.common.protocol.events import Here
+from services.ws_gateway.allowance import Rates
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
 from services.ws_gateway.publishing import Publishing
 from services.ws_gateway.registration import Registration
 from services.ws_gateway.registry import Registry
-from services.ws_gateway.session import Phase, Terms
+from services.ws_gateway.session import Phase
+from services.ws_gateway.session_keys import Change, Entered, Renewed, SessionKeys, TooMany
 from services.ws_gateway.settings import GatewaySettings
+from services.ws_gateway.terms import Terms
 
-FLUSH_WITHIN_S = 1.0
+FLUSH_WITHIN_S: Final = 1.0
+MINUTE_MS: Final = 60_000
 
 log = structlog.get_logger()
 
@@ -46,6 +53,7 @@ class Incarnation:
             settings.jwt_secret,
             settings.heartbeat_seconds,
             settings.max_in_flight,
+            Rates(settings.typing_per_second, settings.syncs_per_second, settings.reads_per_second),
             uuid7,
         )
         self.publishing = Publishing(
@@ -58,11 +66,17 @@ class Incarnation:
         self._channel = channel
         self._partitions = settings.partitions
         self._registry: Registry[Connection] = Registry()
-        self._registration = Registration(
+        keys = SessionKeys(
             cache,
             self.gateway_id,
-            sessions=self._registry.sessions,
-            on_registered=self._on_registered,
+            settings.partitions,
+            Limit("connects", settings.connects_per_minute, MINUTE_MS),
+            settings.sessions_per_user,
+        )
+        self._registration = Registration(
+            keys,
+            users=self._registry.users,
+            on_written=self._on_written,
             on_redis=on_redis,
         )
         self._keeping_alive: asyncio.Task[None] | None = None
@@ -117,7 +131,7 @@ class Incarnation:
     def ask(self, connection: Connection) -> None:
         """For the heads, which CONNECT_SUCCESS needs."""
         connection.asked_at = asyncio.get_running_loop().time()
-        self.publishing.open(connection.session.open_signal())
+        self.publishing.signal(connection.session.open_signal())
 
     def leave(self, connection: Connection) -> None:
         """The session is over. One that never entered is nothing to us."""
@@ -125,11 +139,39 @@ class Incarnation:
         if session.phase is Phase.AWAITING_TOKEN:
             return
         if self._registry.remove(session.user_id, session.session_id):
-            self._registration.leave(session.user_id, session.session_id)
+            is_last = not self._registry.members(session.user_id)
+            self._registration.leave(session.user_id, session.session_id, is_last=is_last)
             CONNECTIONS.dec()
             log.info("session ends", code=connection.close_code, **connection.ids())
+
+    # --- what Redis now knows --------------------------------------------------------------
+
+    def _on_written(self, change: Change, too_many: TooMany | None) -> None:
+        match change:
+            case Entered(_, session_id) if too_many is not None:
+                if connection := self._registry.session(session_id):
+                    connection.perform(
+                        connection.session.turn_down(too_many.error, too_many.retry_after_ms)
+                    )
+            case Entered(_, session_id):
+                self._on_registered(session_id)
+            case Renewed(user_id, session_ids):
+                self._on_renewed(user_id, session_ids)
+
+    def _on_refused(self, session_id: UUID, too_many: TooMany) -> None:
+        """It ends, and so leaves Redis again."""
+        if connection := self._registry.session(session_id):
+            session = connection.session
+            connection.perform(session.turn_down(too_many.error, too_many.retry_after_ms))
 
     def _on_registered(self, session_id: UUID) -> None:
         connection = self._registry.session(session_id)
         if connection is not None and connection.session.phase is Phase.OPENING:
             self.ask(connection)
+
+    def _on_renewed(self, user_id: UUID, session_ids: list[UUID]) -> None:
+        """Redis may have lost that the user is online, and who asked for CONNECT_SUCCESS."""
+        if self._registry.members(user_id):
+            self.publishing.signal(Here(user_id))
+        for session_id in session_ids:
+            self._on_registered(session_id)

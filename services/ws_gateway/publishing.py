@@ -13,7 +13,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.metrics import DEAD_LETTERS
 from libs.common.outbox import Outbox
 from libs.common.protocol.codec import EVENTS, SIGNALS, Malformed
-from libs.common.protocol.events import Delivered, Event, Open, Send
+from libs.common.protocol.events import Delivered, Event, MarkRead, Send, Signal, Sync, Typing
 from libs.common.topology import events, signals
 
 MAX_WAITING_BYTES: Final = 4 << 20
@@ -63,17 +63,17 @@ class Publishing:
         ]
         self._buried = Outbox(self._bury, pacing_s=pacing_s, stage="dead")
 
-    def event(self, event: Send | Delivered) -> None:
-        self._waiting_bytes += _size(event)
-        patience_s = 0.0 if isinstance(event, Send) else self._receipt_patience_s
+    def event(self, event: Send | Delivered | MarkRead) -> None:
+        patience_s = self._receipt_patience_s if isinstance(event, Delivered) else 0.0
         outbox = self._events[partition_of(event.conversation_id, self._partitions)]
         outbox.add(event, patience_s=patience_s)
-        if self._waiting_bytes > MAX_WAITING_BYTES and not self._congested:
-            self._congested = True
-            self._on_congestion(True)
+        self._wait(_size(event))
 
-    def open(self, signal: Open) -> None:
-        self._signals[partition_of(signal.user_id, self._partitions)].add(signal)
+    def signal(self, signal: Signal) -> None:
+        """What concerns a conversation goes to its partition, the rest to the user's."""
+        place = signal.conversation_id if isinstance(signal, Typing | Sync) else signal.user_id
+        self._signals[partition_of(place, self._partitions)].add(signal)
+        self._wait(_EVENT_BYTES)
 
     def bury(self, malformed: Malformed) -> None:
         """Into `chat.dead` (promise 9)."""
@@ -94,13 +94,22 @@ class Publishing:
             outbox.close()
         self._buried.close()
 
-    async def _publish_events(self, partition: int, batch: list[Event]) -> None:
-        for body in EVENTS.encode_parts(batch):
-            await self._publish_until_taken(events(partition).name, body)
-        self._waiting_bytes -= sum(map(_size, batch))
+    def _wait(self, size: int) -> None:
+        self._waiting_bytes += size
+        if self._waiting_bytes > MAX_WAITING_BYTES and not self._congested:
+            self._congested = True
+            self._on_congestion(True)
+
+    def _gone(self, size: int) -> None:
+        self._waiting_bytes -= size
         if self._congested and self._waiting_bytes < MAX_WAITING_BYTES // 2:
             self._congested = False
             self._on_congestion(False)
+
+    async def _publish_events(self, partition: int, batch: list[Event]) -> None:
+        for body in EVENTS.encode_parts(batch):
+            await self._publish_until_taken(events(partition).name, body)
+        self._gone(sum(map(_size, batch)))
 
     async def _publish_until_taken(self, queue: str, body: bytes) -> None:
         backoff = BACKOFF_FIRST_S
@@ -115,8 +124,8 @@ class Publishing:
             except Unroutable as error:
                 raise BrokerLost(f"{queue} is gone") from error
 
-    async def _publish_signals(self, partition: int, batch: list[Open]) -> None:
-        """A signal that is refused is dropped: an Open is repeated by the clock."""
+    async def _publish_signals(self, partition: int, batch: list[Signal]) -> None:
+        """A signal that is refused is dropped: the clock repeats an Open, users type on."""
         queue = signals(partition).name
         try:
             await self._channel.publish(queue, SIGNALS.encode(batch), lasting=False)
@@ -124,6 +133,7 @@ class Publishing:
             log.warning("signals dropped", queue=queue, items=len(batch))
         except Unroutable as error:
             raise BrokerLost(f"{queue} is gone") from error
+        self._gone(_EVENT_BYTES * len(batch))
 
     async def _bury(self, batch: list[Malformed]) -> None:
         for malformed in batch:
@@ -140,6 +150,6 @@ def _size(event: Event) -> int:
     """Bytes, about."""
     if isinstance(event, Send):
         return _EVENT_BYTES + len(event.content.encode())
-    if isinstance(event, Delivered):
+    if isinstance(event, Delivered | MarkRead):
         return _EVENT_BYTES + _MESSAGE_ID_BYTES * len(event.message_ids)
     return _EVENT_BYTES

@@ -44,13 +44,17 @@ class Registry(Generic[T]):
     def session(self, session_id: UUID) -> T | None:
         return self._sessions.get(session_id)
 
-    def sessions(self) -> list[tuple[UUID, UUID]]:
-        """All, as user id and session id."""
+    def users(self) -> list[tuple[UUID, list[UUID]]]:
+        """All, each with their sessions' ids."""
         return [
-            (user_id, session_id)
+            (user_id, [session_id for session_id, _ in user.members])
             for user_id, user in self._users.items()
-            for session_id, _ in user.members
         ]
+
+    def members(self, user_id: UUID) -> Sequence[T]:
+        """All of the user's; none for a stranger."""
+        user = self._users.get(user_id)
+        return () if user is None else [member for _, member in user.members]
 
     def recipients(self, entry: ToUser) -> Sequence[T]:
         """Whom to write it to; nobody when the user has had it (a redelivery after a crash)."""

@@ -4,24 +4,25 @@ Pure: no socket, no clock. `now` is in seconds since 1970. Every method returns 
 `connection` performs in order.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 from uuid import UUID
 
+from msgspec import UNSET
+
 from libs.common.domain.moment import rfc3339
-from libs.common.domain.text import InvalidContent, clean_content
 from libs.common.protocol.closes import Close
-from libs.common.protocol.events import Delivered, Open, Send
+from libs.common.protocol.events import Delivered, Open
 from libs.common.protocol.frames import (
     ClientFrame,
     Connect,
     ConnectSuccess,
     ErrorRef,
     Pong,
-    SendMessage,
+    RefreshToken,
+    TokenRefreshed,
 )
+from libs.common.protocol.frames import Ping as PingFrame
 from libs.common.tokens import Caller, InvalidToken, verify
 from services.ws_gateway.effects import (
     Effect,
@@ -31,17 +32,17 @@ from services.ws_gateway.effects import (
     Ping,
     Publish,
     Write,
+    ref_to,
     refusal,
     write,
 )
 from services.ws_gateway.incoming import BadFrame
 from services.ws_gateway.receipts import Receipts
+from services.ws_gateway.requests import Requests
+from services.ws_gateway.terms import Terms
 
 MAX_HELD: Final = 1_000
 """Deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
-FORGET_TRY_AFTER_S: Final = 60.0
-"""An answer that has not come by then was lost; its try no longer counts as in flight."""
-RETRY_IN_FLIGHT_MS: Final = 1_000
 _LAST_MOMENT_S: Final = 253_402_300_799
 """The end of the year 9999, the last that RFC 3339 can write."""
 
@@ -55,18 +56,6 @@ class Phase(IntEnum):
     OPEN = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What all sessions of one incarnation of a gateway share."""
-
-    gateway_id: str
-    jwt_secret: str
-    heartbeat_seconds: int
-    max_in_flight: int
-    new_id: Callable[[], UUID]
-    """Version 7: a message's id is its first try's."""
-
-
 class Session:
     """One WebSocket connection of one user.
 
@@ -78,8 +67,8 @@ class Session:
         "_expires_at",
         "_held",
         "_receipts",
+        "_requests",
         "_terms",
-        "_unanswered",
         "_user_id",
         "phase",
         "session_id",
@@ -92,7 +81,7 @@ class Session:
         self._terms = terms
         self._expires_at = 0
         self._held: list[tuple[bytes, UUID | None, UUID | None]] | None = None
-        self._unanswered: dict[UUID, float] | None = None
+        self._requests: Requests | None = None
         self._receipts: Receipts | None = None
 
     @property
@@ -107,13 +96,21 @@ class Session:
     def admit(self, caller: Caller) -> Effects:
         """The token was good."""
         self._user_id = caller.user_id
-        self._expires_at = min(caller.expires_at, _LAST_MOMENT_S)
+        self._lasts_until(caller)
         self.phase = Phase.OPENING
         return (Enter(),)
 
     def turn_away(self, error: str, ref: ErrorRef | None = None) -> Effects:
         """ERROR 401 and the close that is final until there is a better token."""
         return (refusal(error, ref or ErrorRef()), End(Close.TOKEN, error))
+
+    def turn_down(self, error: str, retry_after_ms: int | None) -> Effects:
+        """Too many sessions: ERROR 429, and the close that invites to come back later."""
+        wait_ms = UNSET if retry_after_ms is None else retry_after_ms
+        return (refusal(error, ErrorRef(), retry_after_ms=wait_ms), End(Close.TOO_MANY, error))
+
+    def _lasts_until(self, caller: Caller) -> None:
+        self._expires_at = min(caller.expires_at, _LAST_MOMENT_S)
 
     def has_expired(self, now: float) -> bool:
         return self._user_id is not None and now >= self._expires_at
@@ -130,58 +127,36 @@ class Session:
         if isinstance(frame, Connect):
             return self._connect(frame, now)
         if self._user_id is None:
-            return self.turn_away("UNAUTHENTICATED", _ref(frame))
-        if isinstance(frame, SendMessage):
-            return self._send(frame, self._user_id, now)
-        return (write(Pong(timestamp=rfc3339(int(now * 1000)))),)
+            return self.turn_away("UNAUTHENTICATED", ref_to(frame))
+        if isinstance(frame, PingFrame):
+            return (write(Pong(timestamp=rfc3339(int(now * 1000)))),)
+        if isinstance(frame, RefreshToken):
+            return self._refresh_token(frame, self._user_id, now)
+        if self._requests is None:
+            self._requests = Requests(self.session_id, self._user_id, self._terms)
+        return self._requests.receive(frame, now)
 
     def receive_binary(self) -> Effects:
         return (refusal("INVALID_JSON", ErrorRef()), End(Close.NOT_THE_PROTOCOL, "binary frame"))
 
     def _connect(self, frame: Connect, now: float) -> Effects:
         if self._user_id is not None:
-            return (refusal("ALREADY_CONNECTED", _ref(frame)),)
+            return (refusal("ALREADY_CONNECTED", ref_to(frame)),)
         try:
             return self.admit(verify(frame.token, self._terms.jwt_secret, now))
         except InvalidToken as invalid:
-            return self.turn_away(invalid.error, _ref(frame))
+            return self.turn_away(invalid.error, ref_to(frame))
 
-    def _send(self, frame: SendMessage, sender_id: UUID, now: float) -> Effects:
+    def _refresh_token(self, frame: RefreshToken, user_id: UUID, now: float) -> Effects:
+        """The session goes on until the new token runs out. Another user's is as bad as none."""
         try:
-            content = clean_content(frame.content)
-        except InvalidContent as invalid:
-            return (refusal(invalid.reason, _ref(frame)),)
-        if not self._has_room(now):
-            return (refusal("TOO_MANY_IN_FLIGHT", _ref(frame), retry_after_ms=RETRY_IN_FLIGHT_MS),)
-        try_id = self._terms.new_id()
-        if self._unanswered is None:
-            self._unanswered = {}
-        self._unanswered[try_id] = now
-        return (
-            Publish(
-                Send(
-                    conversation_id=frame.conversation_id,
-                    sender_id=sender_id,
-                    try_id=try_id,
-                    client_message_id=frame.client_message_id,
-                    content=content,
-                    accepted_at=int(now * 1000),
-                    session_id=self.session_id,
-                    gateway_id=self._terms.gateway_id,
-                )
-            ),
-        )
-
-    def _has_room(self, now: float) -> bool:
-        """Whether one more try may be in flight; forgets the oldest when its answer was lost."""
-        tries = self._unanswered
-        if tries is None or len(tries) < self._terms.max_in_flight:
-            return True
-        oldest = next(iter(tries))
-        if now - tries[oldest] < FORGET_TRY_AFTER_S:
-            return False
-        del tries[oldest]
-        return True
+            caller = verify(frame.token, self._terms.jwt_secret, now)
+        except InvalidToken as invalid:
+            return self.turn_away(invalid.error, ref_to(frame))
+        if caller.user_id != user_id:
+            return self.turn_away("TOKEN_INVALID", ref_to(frame))
+        self._lasts_until(caller)
+        return (write(TokenRefreshed(rfc3339(self._expires_at * 1000))),)
 
     # --- what the router tells -----------------------------------------------------------
 
@@ -206,13 +181,17 @@ class Session:
 
     def answer(self, try_id: UUID, frame: bytes) -> Effects:
         """One answer a try (promise 4): a second one, after a router's crash, is dropped."""
-        if self._unanswered is None or self._unanswered.pop(try_id, None) is None:
+        if self._requests is None or not self._requests.answered(try_id):
             return ()
         return self._deliver(frame, None, None)
 
     def entry(self, frame: bytes, conversation_id: UUID, message_id: UUID | None) -> Effects:
         """An entry of a log; `message_id` when it is a message that this user receives."""
         return self._deliver(frame, conversation_id, message_id)
+
+    def note(self, frame: bytes) -> Effects:
+        """What is no entry: typing, presence, or what the router refuses of a signal."""
+        return self._deliver(frame, None, None)
 
     def _deliver(
         self, frame: bytes, conversation_id: UUID | None, message_id: UUID | None
@@ -262,10 +241,3 @@ class Session:
         if receipts.due():
             effects.append(Ping(receipts.ping()))
         return effects
-
-
-def _ref(frame: ClientFrame) -> ErrorRef:
-    kind = str(frame.__struct_config__.tag)
-    if isinstance(frame, SendMessage):
-        return ErrorRef(kind, frame.client_message_id, frame.conversation_id)
-    return ErrorRef(kind)

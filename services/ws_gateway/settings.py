@@ -17,7 +17,15 @@ class GatewaySettings(RoleSettings):
     heartbeat_seconds: int = Field(30, ge=1)
     """A connection that was silent for so long is pinged."""
     max_in_flight: int = Field(1_000, ge=1)
-    """Unanswered SEND_MESSAGEs of one session; more get TOO_MANY_IN_FLIGHT."""
+    """Unanswered frames of one session; more get TOO_MANY_IN_FLIGHT."""
+    typing_per_second: int = Field(10, ge=1)
+    """TYPING_START and TYPING_STOP together, of one session; more get RATE_LIMITED."""
+    syncs_per_second: int = Field(20, ge=1)
+    reads_per_second: int = Field(20, ge=1)
+    connects_per_minute: int = Field(60, ge=1)
+    """Sessions that one user may begin in any minute, over all gateways; more close with 4429."""
+    sessions_per_user: int = Field(20, ge=1)
+    """Over all gateways; the next one closes with 4429."""
     max_buffered_bytes: int = Field(1 << 20, ge=1 << 16)
     """What may wait to be sent to one client; a slower reader is closed with 4408."""
     reconnect_spread_ms: int = Field(5_000, ge=1)

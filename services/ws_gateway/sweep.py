@@ -13,6 +13,8 @@ REPEAT_OPEN_AFTER_S: Final = 5.0
 """A signal may be lost; twice opened is once opened."""
 OPEN_WITHIN_S: Final = 15.0
 """Then the client should try elsewhere: 4500."""
+REFRESH_WITHIN_S: Final = 1.0
+"""Who was not read for a while may have sent REFRESH_TOKEN long ago: it is read first."""
 PONG_WITHIN_S: Final = 20.0
 CLOSE_WITHIN_S: Final = 5.0
 """What a client has to answer our close; then the connection is cut."""
@@ -30,7 +32,7 @@ def check(connection: Connection, now: float, wall: float, *, heartbeat_s: float
     elif not connection.is_settled:
         if waited > HANDSHAKE_WITHIN_S:
             connection.abort()
-    elif connection.session.has_expired(wall):
+    elif connection.session.has_expired(wall) and waited > REFRESH_WITHIN_S:
         connection.perform(connection.session.turn_away("TOKEN_EXPIRED"))
     else:
         _CHECKS[connection.session.phase](connection, now, heartbeat_s)

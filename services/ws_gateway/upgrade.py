@@ -15,7 +15,8 @@ from services.ws_gateway.handshake import (
     authenticate,
     check_path,
 )
-from services.ws_gateway.session import Session, Terms
+from services.ws_gateway.session import Session
+from services.ws_gateway.terms import Terms
 
 
 class ChatProtocol(ServerProtocol):

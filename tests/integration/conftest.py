@@ -3,8 +3,8 @@
 import asyncio
 import os
 import time
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 from uuid import UUID, uuid4
 
 import httpx
@@ -12,6 +12,10 @@ import jwt
 import pytest
 
 from libs.client.session import Session, Via
+from tests.contracts.watch import ContractWatch
+
+WATCH: Final = ContractWatch()
+"""Hears every frame of every session, and every response to `System.rest`."""
 
 
 class System:
@@ -39,7 +43,10 @@ class System:
         """A client of the REST API as this user, or as a service."""
         token = self.service_token() if user_id is None else self.token(user_id)
         return httpx.AsyncClient(
-            base_url=self.base, headers={"Authorization": f"Bearer {token}"}, timeout=30
+            base_url=self.base,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=30,
+            event_hooks={"response": [WATCH.response]},
         )
 
     async def conversation(self, user1_id: UUID, user2_id: UUID) -> UUID:
@@ -74,6 +81,20 @@ async def read(rest: httpx.AsyncClient, path: str) -> dict[str, Any]:
                 answer: dict[str, Any] = response.json()
                 return answer
             await asyncio.sleep(float(response.headers["Retry-After"]))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _watching() -> Iterator[None]:
+    WATCH.start()
+    yield
+    WATCH.stop()
+
+
+@pytest.fixture(autouse=True)
+def _keeps_the_contracts(_watching: None) -> Iterator[None]:
+    """Fails a test in which anything came that the contracts don't allow."""
+    yield
+    WATCH.complaints.clear()
 
 
 @pytest.fixture(scope="session")

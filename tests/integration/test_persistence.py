@@ -1,29 +1,35 @@
 """The one writer of PostgreSQL: batches, one row write for one thing, nothing lost by its death."""
 
 import asyncio
-import os
 import signal
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Sequence
 from uuid import UUID, uuid4
 
-import asyncpg
 import pytest
 from hypothesis import given, settings
 from uuid_utils.compat import uuid7
 
 from libs.common.domain.partition import partition_of
-from libs.common.protocol.codec import WRITES
-from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered, Write
-from libs.common.topology import writes
+from libs.common.protocol.codec import TYPING, WRITES
+from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered, Typing, Write
+from libs.common.topology import typing, writes
 from local.roles import PERSISTER
-from services.persister.store import Store
+from services.persister.failures import Dead
 from tests.integration.conftest import System
 from tests.integration.queues import open_queues
+from tests.integration.shelf import open_shelf, shelf_in, waiting_for_a_lock
 from tests.integration.talking import Chat, chats_everywhere, hold_together
 from tests.integration.watching import PARTITIONS, QUEUES, House, until, whole_house
-from tests.unit.test_persister_fold import deliveries
+from tests.unit.test_persister_fold import (
+    archived,
+    created,
+    deleted,
+    delivered,
+    deliveries,
+    read,
+    sent,
+)
 
 Pair = tuple[UUID, UUID, UUID]
 BACKLOG = 120
@@ -119,7 +125,7 @@ async def test_every_persister_killed_with_its_hands_full(system: System, house:
 
             async def all_hold() -> bool:
                 ready = sum(queue.ready for queue in await house.queues(QUEUES[PERSISTER]))
-                return ready == 0 and await waiting_for_the_lock(house) == 2
+                return ready == 0 and await waiting_for_a_lock(house.database) == 2
 
             await until(all_hold, 5, "both persisters hold what they can't store")
             killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(PERSISTER)}
@@ -127,14 +133,6 @@ async def test_every_persister_killed_with_its_hands_full(system: System, house:
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await hold_together(system, house, chats)
-
-
-async def waiting_for_the_lock(house: House) -> int:
-    count: int = await house.database.fetchval(
-        "select count(*) from pg_stat_activity "
-        "where application_name = 'chat-persister' and wait_event_type = 'Lock'"
-    )
-    return count
 
 
 async def stored(house: House, conversations: Sequence[UUID]) -> int:
@@ -147,51 +145,12 @@ async def stored(house: House, conversations: Sequence[UUID]) -> int:
 # ------------------------------------------------------------------ any batches
 
 
-Rows = list[tuple[object, ...]]
-State = tuple[Rows, Rows]
-
-
-class Shelf:
-    """The tables once more, empty, in a schema of its own; and the product's store on them."""
-
-    def __init__(self, database: "asyncpg.Connection[asyncpg.Record]", store: Store) -> None:
-        self._database = database
-        self._store = store
-
-    async def after(self, batches: Sequence[Sequence[Entry]]) -> State:
-        """What is stored after these batches, one transaction each."""
-        await self._database.execute("truncate shelf.messages, shelf.conversations")
-        for batch in batches:
-            assert await self._store.write(batch) == []
-        messages = await self._database.fetch("select * from shelf.messages order by id")
-        conversations = await self._database.fetch("select * from shelf.conversations order by id")
-        return [tuple(row) for row in messages], [tuple(row) for row in conversations]
-
-
-@contextmanager
-def shelf(runner: asyncio.Runner) -> Iterator[Shelf]:
-    url = os.environ["CHAT_DATABASE_URL"]
-    separator = "&" if "?" in url else "?"
-    database = runner.run(asyncpg.connect(url))
-    store = Store(f"{url}{separator}search_path=shelf%2Cpublic")
-    try:
-        runner.run(
-            database.execute(
-                "create schema shelf;"
-                "create table shelf.messages (like public.messages including all);"
-                "create table shelf.conversations (like public.conversations including all)"
-            )
-        )
-        yield Shelf(database, store)
-    finally:
-        runner.run(store.close())
-        runner.run(database.execute("drop schema if exists shelf cascade"))
-        runner.run(database.close())
-
-
 def test_any_batches_with_redeliveries_store_what_one_by_one_would() -> None:
-    """Promises 4 and 7 on PostgreSQL: how writes were batched, or came again, leaves no trace."""
-    with asyncio.Runner() as runner, shelf(runner) as tables:
+    """Promises 4 and 7 on PostgreSQL: how writes were batched, or came again, leaves no trace.
+
+    Nor in the audit log: it has each deletion and each archiving once.
+    """
+    with asyncio.Runner() as runner, shelf_in(runner) as tables:
 
         @settings(max_examples=25, deadline=None)
         @given(deliveries())
@@ -201,3 +160,85 @@ def test_any_batches_with_redeliveries_store_what_one_by_one_would() -> None:
             assert runner.run(tables.after(batches)) == singly
 
         check()
+
+
+async def test_what_does_not_exist_is_dead_and_its_neighbours_are_stored() -> None:
+    async with open_shelf() as tables:
+        await tables.put([created(0), sent(0, 2)])
+        reading = read(0, 3, 2, 77)
+        deletion, archiving = deleted(0, 4, 88), archived(1, 2)
+        dead = await tables.store.write([reading, deletion, archiving, sent(0, 5)])
+        assert dead == [
+            Dead(read(0, 3, 77), "MESSAGE_NOT_FOUND"),
+            Dead(deletion, "MESSAGE_NOT_FOUND"),
+            Dead(archiving, "CONVERSATION_NOT_FOUND"),
+        ]
+        rows = await tables.database.fetch("select seq, status::text from messages order by seq")
+        assert [tuple(row) for row in rows] == [(2, "READ"), (5, "SENT")]
+
+
+async def test_updates_touch_no_index() -> None:
+    """Each is a heap-only one (HOT): no column that changes may ever be indexed."""
+    async with open_shelf() as tables:
+        log: list[Entry] = [created(0), sent(0, 2), delivered(0, 3, 2)]
+        log += [read(0, 4, 2, up_to=(0, 4)), deleted(0, 5, 2), archived(0, 6)]
+        await tables.put(*([entry] for entry in log))
+        # The end of its connection tells the statistics.
+        tables.store.close()
+        updates: list[tuple[str, int, int]] = []
+
+        async def are_counted() -> bool:
+            rows = await tables.database.fetch(
+                "select relname, n_tup_upd, n_tup_hot_upd from pg_stat_user_tables "
+                "where schemaname = 'shelf' and relname in ('messages', 'conversations') order by 1"
+            )
+            updates[:] = [(row[0], row[1], row[2]) for row in rows]
+            return all(count for _, count, _ in updates)
+
+        await until(are_counted, 15, lambda: f"the updates are counted: {updates}")
+        # The archiving and its head are an update each.
+        assert updates == [("conversations", 6, 6), ("messages", 3, 3)]
+
+
+# ------------------------------------------------------------------ typing
+
+
+async def test_typing_status_says_who_types(house: House) -> None:
+    """Until the stop, or for 5 s; and never does it hold up a flush."""
+    conversation, anna, ben = uuid4(), uuid4(), uuid4()
+    now = int(time.time() * 1000)
+    await type_in(Typing(conversation, anna, now), Typing(conversation, ben, now))
+    await typing_are(house, conversation, {anna, ben})
+    await type_in(Typing(conversation, ben, None))
+    await typing_are(house, conversation, {anna})
+    await typing_are(house, conversation, set())
+
+
+async def test_a_flush_does_not_wait_for_typing_status(house: House, pair: Pair) -> None:
+    anna, _, conversation = pair
+    now = int(time.time() * 1000)
+    async with house.database.transaction():
+        await house.database.execute("lock table typing_status in exclusive mode")
+        await type_in(Typing(conversation, anna, now))
+
+        async def waits() -> bool:
+            return await waiting_for_a_lock(house.database) > 0
+
+        await until(waits, 5, "typing_status waits")
+        await put(conversation, [InsertMessage(conversation, 2, uuid7(), anna, None, "hi", now)])
+        await versions(house, conversation, ["SENT"])
+
+
+async def type_in(*items: Typing) -> None:
+    async with open_queues() as queues:
+        await queues.put(typing().name, TYPING.encode(list(items)))
+
+
+async def typing_are(house: House, conversation: UUID, users: set[UUID]) -> None:
+    async def are() -> bool:
+        rows = await house.database.fetch(
+            "select user_id from typing_status where conversation_id = $1", conversation
+        )
+        return {row["user_id"] for row in rows} == users
+
+    await until(are, 10, f"{len(users)} are typing")

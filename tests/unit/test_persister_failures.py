@@ -8,8 +8,15 @@ import asyncpg
 import pytest
 import stamina
 
-from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered
-from services.persister.failures import Conflicts, Dead, blames_the_data, store
+from libs.common.protocol.writes import (
+    ArchiveConversation,
+    DeleteContent,
+    Entry,
+    InsertMessage,
+    MarkDelivered,
+    MarkRead,
+)
+from services.persister.failures import Conflicts, Dead, blames_the_data, ids_of, store
 
 
 def message(seq: int, content: str = "good") -> InsertMessage:
@@ -81,12 +88,24 @@ async def test_trouble_repeats_the_same_batch(trouble: Exception) -> None:
 
 
 async def test_conflicts_are_taken_out_and_amended() -> None:
-    refused, taken, seen = message(1), message(2), MarkDelivered(UUID(int=1), 3, [], 0)
+    refused, taken = message(1), message(2)
+    others: list[Entry] = [
+        MarkDelivered(UUID(int=1), 3, [UUID(int=2)], 0),
+        MarkRead(UUID(int=1), 4, [UUID(int=2)], 0, (0, 2)),
+        DeleteContent(UUID(int=1), 5, UUID(int=2), UUID(int=2), 0),
+        ArchiveConversation(UUID(int=1), 6, None, 0),
+    ]
     kept = InsertMessage(UUID(int=1), 2, UUID(int=2), UUID(int=2), None, "good", 0)
     database = Database(Conflicts({refused: "SEQUENCE_CONFLICT"}, {taken: kept}))
-    dead = await store([refused, taken, seen], database.write)
+    dead = await store([refused, taken, *others], database.write)
     assert dead == [Dead(refused, "SEQUENCE_CONFLICT")]
-    assert database.stored == [kept, seen]
+    assert database.stored == [kept, *others]
+
+
+def test_a_log_line_names_ids_and_never_the_content() -> None:
+    assert "content" not in ids_of(message(1, "my secret"))
+    reading = MarkRead(UUID(int=1), 4, [UUID(int=2)], 7, (0, 2))
+    assert ids_of(reading)["message_ids"] == [UUID(int=2)]
 
 
 async def test_cancelling_ends_it() -> None:

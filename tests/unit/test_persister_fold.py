@@ -1,55 +1,97 @@
 """Writes, batched in any split and redelivered in between, leave what one by one would."""
 
+from collections import Counter
+from dataclasses import dataclass
 from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.domain.status import Status
-from libs.common.protocol.writes import Entry, InsertConversation, InsertMessage, MarkDelivered
+from libs.common.protocol.writes import (
+    ArchiveConversation,
+    DeleteContent,
+    Entry,
+    InsertConversation,
+    InsertMessage,
+    MarkDelivered,
+    MarkRead,
+)
 from services.persister.fold import ConversationRow, MessageRow, Rows, StatusRow, fold
+
+
+@dataclass
+class Message:
+    status: Status = Status.SENT
+    delivered_at: int | None = None
+    read_at: int | None = None
+    changed_seq: int = 0
+    deleted_at: int | None = None
+
+
+@dataclass
+class Conversation:
+    head: int = 0
+    message_seq: int = 0
+    message_id: UUID | None = None
+    active_at: int = 0
+    read_up_to: tuple[int, int] = (0, 0)
+    archived_at: int | None = None
 
 
 class Tables:
     """What queries.sql does with rows, in a few lines; the real one is tested with PostgreSQL."""
 
     def __init__(self) -> None:
-        self.messages: dict[UUID, tuple[Status, int | None, int]] = {}
-        self.conversations: dict[UUID, tuple[int, int, UUID | None, int]] = {}
+        self.messages: dict[UUID, Message] = {}
+        self.conversations: dict[UUID, Conversation] = {}
+        self.audited: list[DeleteContent | ArchiveConversation] = []
 
     def apply(self, entries: list[Entry]) -> None:
         rows = fold(entries)
         for new in rows.new_conversations:
-            self.conversations.setdefault(new, (0, 0, None, 0))
+            self.conversations.setdefault(new, Conversation())
         for row in rows.messages:
-            self._raise(row)
+            self._raise(self.messages.setdefault(row.message_id, Message()), row)
         for status in rows.statuses.values():
-            self._raise(status)
+            self._raise(self.messages[status.message_id], status)
+        for deletion in rows.deletions.values():
+            self._delete(deletion)
+        for archiving in rows.archivings.values():
+            self._archive(archiving)
         for conversation in rows.conversations.values():
-            self._advance(conversation)
+            self._advance(self.conversations[conversation.conversation_id], conversation)
 
-    def _raise(self, row: MessageRow | StatusRow) -> None:
-        old = self.messages.get(row.message_id)
-        if old is None:
-            assert isinstance(row, MessageRow), "a status of a message that does not exist"
-            old = (Status.SENT, None, 0)
-        times = [time for time in (old[1], row.delivered_at) if time is not None]
-        self.messages[row.message_id] = (
-            max(old[0], row.status),
-            min(times) if times else None,
-            max(old[2], row.changed_seq),
-        )
+    def _raise(self, old: Message, row: MessageRow | StatusRow) -> None:
+        old.status = max(old.status, row.status)
+        old.delivered_at = earlier(old.delivered_at, row.delivered_at)
+        old.read_at = earlier(old.read_at, row.read_at)
+        old.changed_seq = max(old.changed_seq, row.changed_seq)
 
-    def _advance(self, row: ConversationRow) -> None:
-        head, seq, message_id, active_at = self.conversations[row.conversation_id]
-        if (row.message_seq or 0) > seq:
-            seq, message_id = row.message_seq or 0, row.message_id
-        self.conversations[row.conversation_id] = (
-            max(head, row.head),
-            seq,
-            message_id,
-            max(active_at, row.active_at),
-        )
+    def _delete(self, deletion: DeleteContent) -> None:
+        old = self.messages[deletion.message_id]
+        if old.deleted_at is None:
+            old.deleted_at = deletion.deleted_at
+            old.changed_seq = max(old.changed_seq, deletion.seq)
+            self.audited.append(deletion)
+
+    def _archive(self, archiving: ArchiveConversation) -> None:
+        old = self.conversations[archiving.conversation_id]
+        if old.archived_at is None:
+            old.archived_at = archiving.archived_at
+            self.audited.append(archiving)
+
+    def _advance(self, old: Conversation, row: ConversationRow) -> None:
+        if (row.message_seq or 0) > old.message_seq:
+            old.message_seq, old.message_id = row.message_seq or 0, row.message_id
+        old.head = max(old.head, row.head)
+        old.active_at = max(old.active_at, row.active_at)
+        marks = [max(pair) for pair in zip(old.read_up_to, row.read_up_to, strict=True)]
+        old.read_up_to = marks[0], marks[1]
+
+
+def earlier(*times: int | None) -> int | None:
+    return min((time for time in times if time is not None), default=None)
 
 
 def conversation_id(number: int) -> UUID:
@@ -75,24 +117,52 @@ def delivered(number: int, seq: int, *of: int) -> MarkDelivered:
     return MarkDelivered(conversation_id(number), seq, ids, 5_000 + seq)
 
 
+def read(number: int, seq: int, *of: int, up_to: tuple[int, int] = (0, 0)) -> MarkRead:
+    ids = [message_id(number, other) for other in of]
+    return MarkRead(conversation_id(number), seq, ids, 7_000 + seq, up_to)
+
+
+def deleted(number: int, seq: int, of: int) -> DeleteContent:
+    ids = conversation_id(number), seq, message_id(number, of)
+    return DeleteContent(*ids, UUID(int=901), 8_000 + seq)
+
+
+def archived(number: int, seq: int) -> ArchiveConversation:
+    return ArchiveConversation(conversation_id(number), seq, None, 9_000 + seq)
+
+
 @st.composite
 def logs(draw: st.DrawFn) -> list[Entry]:
     """Two conversations' logs, interleaved."""
     entries: list[Entry] = [created(0), created(1)]
     heads = [1, 1]
     sent_seqs: list[list[int]] = [[], []]
+    kinds = st.sampled_from(["sent", "sent", "sent", "delivered", "read", "deleted", "archived"])
     for _ in range(draw(st.integers(0, 25))):
         number = draw(st.integers(0, 1))
         heads[number] += 1
         seqs = sent_seqs[number]
-        some = draw(st.booleans())
-        if seqs and some:
-            of = draw(st.sets(st.sampled_from(seqs), min_size=1, max_size=4))
-            entries.append(delivered(number, heads[number], *sorted(of)))
-        else:
+        kind = draw(kinds)
+        if kind == "sent" or not seqs:
             seqs.append(heads[number])
             entries.append(sent(number, heads[number]))
+        else:
+            entries.append(draw(changes(kind, number, heads[number], seqs)))
     return entries
+
+
+@st.composite
+def changes(draw: st.DrawFn, kind: str, number: int, seq: int, seqs: list[int]) -> Entry:
+    """Of messages with these numbers. Some change what was changed before."""
+    if kind == "archived":
+        return archived(number, seq)
+    if kind == "deleted":
+        return deleted(number, seq, draw(st.sampled_from(seqs)))
+    of = sorted(draw(st.sets(st.sampled_from(seqs), min_size=1, max_size=4)))
+    if kind == "delivered":
+        return delivered(number, seq, *of)
+    mark = st.integers(0, seq)
+    return read(number, seq, *of, up_to=(draw(mark), draw(mark)))
 
 
 @st.composite
@@ -124,6 +194,7 @@ def test_any_split_with_redeliveries_is_the_same_as_one_by_one(
         batched.apply(batch)
     assert batched.messages == singly.messages
     assert batched.conversations == singly.conversations
+    assert Counter(batched.audited) == Counter(singly.audited), "each audited once"
 
 
 @given(deliveries())
@@ -154,8 +225,37 @@ def test_a_delivery_of_a_stored_message_is_one_update() -> None:
 def test_a_conversation_moves_once_however_much_happened() -> None:
     rows = fold([created(0), sent(0, 2), sent(0, 3), delivered(0, 4, 2)])
     assert rows.conversations == {
-        conversation_id(0): ConversationRow(conversation_id(0), 4, 3, message_id(0, 3), 1_003)
+        conversation_id(0): ConversationRow(
+            conversation_id(0),
+            head=4,
+            message_seq=3,
+            message_id=message_id(0, 3),
+            first_message_seq=2,
+            active_at=1_003,
+        )
     }
+
+
+def test_read_without_delivered_leaves_no_moment_of_delivery() -> None:
+    [row] = fold([sent(0, 2), read(0, 3, 2)]).messages
+    assert (row.status, row.delivered_at, row.read_at) == (Status.READ, None, 7_003)
+
+
+def test_a_delivery_after_a_reading_lowers_nothing() -> None:
+    [row] = fold([read(0, 4, 2), delivered(0, 3, 2)]).statuses.values()
+    assert (row.status, row.delivered_at, row.read_at) == (Status.READ, 5_003, 7_004)
+    assert row.changed_seq == 4
+
+
+def test_read_marks_are_maxima_each() -> None:
+    rows = fold([read(0, 4, 2, up_to=(3, 0)), read(0, 5, 3, up_to=(1, 4))])
+    assert rows.conversations[conversation_id(0)].read_up_to == (3, 4)
+
+
+def test_the_first_deletion_and_the_first_archiving_count() -> None:
+    rows = fold([deleted(0, 4, 2), archived(0, 5), deleted(0, 6, 2), archived(0, 7)])
+    assert list(rows.deletions.values()) == [deleted(0, 4, 2)]
+    assert list(rows.archivings.values()) == [archived(0, 5)]
 
 
 def test_one_id_at_two_places_reaches_the_database_twice() -> None:

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.domain.heads import heads_in
+from libs.common.domain.heads import heads_in, is_behind
 from libs.common.domain.partition import partition_of
-from services.rest_api.freshness import is_behind, partitions_behind
+from services.rest_api.freshness import partitions_behind
 
 heads = st.dictionaries(st.uuids(), st.integers(0, 50), max_size=10)
 
@@ -34,7 +34,8 @@ def test_behind(told: int | None, stored: int | None, warm: bool, behind: bool) 
 
 def test_heads_without_the_routers_own_fields() -> None:
     known = UUID(int=5)
-    assert heads_in({b"*": b"1", b"?": b"a3f0", str(known).encode(): b"12"}) == {known: 12}
+    for head in (b"12", b"12!"):
+        assert heads_in({b"*": b"1", b"?": b"a3f0", str(known).encode(): head}) == {known: 12}
 
 
 @given(told=heads, stored=heads, warm=st.lists(st.booleans(), min_size=1, max_size=8))

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.rest_api.pages import (
     NEWEST,
-    Activity,
+    Place,
     cursor_of,
     flag_in,
     limit_in,
@@ -27,15 +27,15 @@ def request(query: str) -> Request:
     return create_req(query_string=query)
 
 
-@given(at=st.datetimes(timezones=st.just(UTC)), conversation_id=st.uuids())
-def test_a_cursor_gives_its_place_back(at: datetime, conversation_id: UUID) -> None:
-    place = Activity(at, conversation_id)
+@given(at=st.datetimes(timezones=st.just(UTC)), place_id=st.uuids())
+def test_a_cursor_gives_its_place_back(at: datetime, place_id: UUID) -> None:
+    place = Place(at, place_id)
     assert place_of(cursor_of(place)) == place
 
 
 def test_everything_comes_after_newest() -> None:
     assert place_of(cursor_of(NEWEST)) == NEWEST
-    assert Activity(datetime.now(UTC), UUID(int=2**128 - 1)) < NEWEST
+    assert Place(datetime.now(UTC), UUID(int=2**128 - 1)) < NEWEST
 
 
 @given(st.text())

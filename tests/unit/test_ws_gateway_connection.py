@@ -15,10 +15,16 @@ from websockets.http11 import Response
 from websockets.protocol import Event
 from websockets.uri import parse_uri
 
-from libs.common.protocol.events import Send
+from libs.common.broker import Incoming
+from libs.common.protocol.codec import DELIVERIES, Malformed
+from libs.common.protocol.deliveries import Delivery, Note, ToSession
+from libs.common.protocol.events import Send, Typing
+from services.ws_gateway.allowance import Rates
 from services.ws_gateway.connection import Connection
+from services.ws_gateway.deliveries import Deliveries
 from services.ws_gateway.gateway import Gateway
-from services.ws_gateway.session import Phase, Terms
+from services.ws_gateway.registry import Registry
+from services.ws_gateway.session import Phase
 from services.ws_gateway.sweep import (
     CLOSE_WITHIN_S,
     CONNECT_WITHIN_S,
@@ -28,6 +34,7 @@ from services.ws_gateway.sweep import (
     REPEAT_OPEN_AFTER_S,
     check,
 )
+from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
 
 SECRET = "a secret of at least 32 characters"
@@ -51,6 +58,12 @@ class Transport:
     def abort(self) -> None:
         self.aborted = True
 
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
     def is_closing(self) -> bool:
         return self.aborted
 
@@ -64,11 +77,12 @@ class House:
     def __init__(self) -> None:
         self.now = 1000.0
         self.events: list[Send] = []
+        self.signals: list[Typing] = []
         self.entered: list[Connection] = []
         self.left: list[Connection] = []
         self.asked: list[Connection] = []
         self.dirty: list[Connection] = []
-        terms = Terms("gateway-1", SECRET, 30, 1000, lambda: UUID(int=1))
+        terms = Terms("gateway-1", SECRET, 30, 1000, Rates(10, 20, 20), lambda: UUID(int=1))
         self.gateway = SimpleNamespace(
             loop=SimpleNamespace(time=lambda: self.now),
             settings=SimpleNamespace(max_buffered_bytes=1 << 20, heartbeat_seconds=30),
@@ -78,7 +92,7 @@ class House:
             gone=lambda _: None,
             incarnation=SimpleNamespace(
                 terms=terms,
-                publishing=SimpleNamespace(event=self.events.append),
+                publishing=SimpleNamespace(event=self.events.append, signal=self.signals.append),
                 enter=self.entered.append,
                 leave=self.left.append,
                 ask=self.asked.append,
@@ -328,7 +342,72 @@ def test_a_client_that_answers_stays() -> None:
 
 def test_an_expired_token_ends_the_session() -> None:
     client = opened(House())
+    client.house.now += 10
     check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
     assert close_code(client) == 4401
+
+
+def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
+    client = opened(House())
+    client.connection.pause_reading()
+    client.house.now += 30
+    client.connection.resume_reading(client.house.now)
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    assert client.got() == []
+    refresh(client)
+    assert frame_json(client.exchange()[0])["type"] == "TOKEN_REFRESHED"
+    client.house.now += 10
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    assert client.got() == []
+
+
+def refresh(client: Client) -> None:
+    fields = {"type": "REFRESH_TOKEN", "token": token(3600)}
+    client.protocol.send_text(json.dumps(fields).encode())
+
+
+def test_a_refreshed_token_keeps_the_session() -> None:
+    client = opened(House())
+    refresh(client)
+    (answer,) = client.exchange()
+    assert frame_json(answer)["type"] == "TOKEN_REFRESHED"
+    client.house.now += 10
+    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    assert client.got() == []
+    check(client.connection, client.house.now, time.time() + 3601, heartbeat_s=30)
+    error, _ = client.got()
+    assert frame_json(error)["error"] == "TOKEN_EXPIRED"
+
+
+def test_a_signal_is_published() -> None:
+    house = House()
+    client = opened(house)
+    fields = {"type": "TYPING_START", "conversationId": str(CONVERSATION)}
+    client.protocol.send_text(json.dumps(fields).encode())
+    assert client.exchange() == []
+    assert [signal.conversation_id for signal in house.signals] == [CONVERSATION]
+
+
+# --- deliveries ----------------------------------------------------------------------------
+
+
+def test_notes_reach_every_session_of_a_user_and_to_session_one() -> None:
+    clients = [opened(House()) for _ in range(2)]
+    registry: Registry[Connection] = Registry()
+    for number, client in enumerate(clients):
+        registry.add(USER, UUID(int=number), client.connection)
+    buried: list[Malformed] = []
+    deliveries = Deliveries(registry, buried.append)
+    strangers = UUID(int=0xF)
+    batch: list[Delivery] = [
+        Note(strangers, b'{"n":0}'),
+        Note(USER, b'{"n":1}'),
+        ToSession(strangers, b'{"n":2}'),
+        ToSession(UUID(int=1), b'{"n":3}'),
+    ]
+    deliveries.receive(Incoming(DELIVERIES.encode(batch), 1, False, ""))
+    got = [[frame_json(event)["n"] for event in client.got()] for client in clients]
+    assert got == [[1], [1, 3]]
+    assert buried == []

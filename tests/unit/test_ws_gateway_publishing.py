@@ -7,8 +7,9 @@ from uuid import UUID
 import pytest
 
 from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
-from libs.common.protocol.codec import EVENTS
-from libs.common.protocol.events import Delivered, Send
+from libs.common.domain.partition import partition_of
+from libs.common.protocol.codec import EVENTS, SIGNALS
+from libs.common.protocol.events import Delivered, Here, Open, Origin, Send, Signal, Sync, Typing
 from services.ws_gateway.publishing import MAX_WAITING_BYTES, Publishing
 
 CONVERSATION = UUID(int=0xC0)
@@ -73,3 +74,42 @@ async def test_clients_are_not_read_while_too_much_waits() -> None:
     channel.open.set()
     await outbox.drain()
     assert told == [True, False]
+
+
+# --- signals -------------------------------------------------------------------------------
+
+
+class Taking:
+    """A channel that takes signals, by queue."""
+
+    def __init__(self) -> None:
+        self.taken: dict[str, list[Signal]] = {}
+
+    async def publish(self, queue: str, body: bytes, *, lasting: bool) -> None:
+        assert not lasting, "never to disk"
+        self.taken.setdefault(queue, []).extend(SIGNALS.decode(body)[0])
+
+
+async def test_a_signal_goes_to_what_it_concerns() -> None:
+    channel = Taking()
+    told: list[bool] = []
+    outbox = Publishing(
+        cast(Channel, channel), 8, pacing_s=0, receipt_patience_s=0, on_congestion=told.append
+    )
+    user, session = UUID(int=1), UUID(int=2)
+    of_user, of_conversation = (partition_of(key, 8) for key in (user, CONVERSATION))
+    assert of_user != of_conversation
+    users: list[Signal] = [Open(user, session, "gateway-1", 0), Here(user)]
+    origin = Origin("gateway-1", session, UUID(int=3))
+    conversations: list[Signal] = [
+        Typing(CONVERSATION, user, True, session, "gateway-1"),
+        Sync(CONVERSATION, user, 7, 200, origin),
+    ]
+    for signal in users + conversations:
+        outbox.signal(signal)
+    await asyncio.sleep(0.01)
+    assert channel.taken == {
+        f"chat.signals.{of_user}": users,
+        f"chat.signals.{of_conversation}": conversations,
+    }
+    outbox.close()

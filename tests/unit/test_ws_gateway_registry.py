@@ -53,8 +53,17 @@ def test_the_last_session_takes_its_users_memory_along() -> None:
     assert not registry.remove(A, ONE)
     assert not registry.recipients(entry(5))
     assert registry.remove(A, TWO)
-    assert registry.sessions() == [(B, THREE)]
+    assert registry.users() == [(B, [THREE])]
     registry.add(A, ONE, "a1")
     assert registry.recipients(entry(5)) == ["a1"]
     assert registry.session(ONE) == "a1"
     assert registry.session(TWO) is None
+
+
+def test_a_users_members() -> None:
+    registry = two_users()
+    assert registry.members(A) == ["a1", "a2"]
+    registry.remove(A, ONE)
+    assert registry.members(A) == ["a2"]
+    registry.remove(A, TWO)
+    assert not registry.members(A)

@@ -9,11 +9,23 @@ import jwt
 import pytest
 
 from libs.common.protocol.closes import Close
-from libs.common.protocol.events import Delivered, Open, Send
+from libs.common.protocol.events import Delivered, MarkRead, Open, Origin, Send, Sync, Typing
 from libs.common.tokens import Caller
-from services.ws_gateway.effects import Effect, End, Enter, Ping, Publish, Refuse, Write
+from services.ws_gateway.allowance import Rates
+from services.ws_gateway.effects import (
+    Effect,
+    End,
+    Enter,
+    Ping,
+    Publish,
+    Refuse,
+    Signal,
+    Write,
+)
 from services.ws_gateway.incoming import read_frame
-from services.ws_gateway.session import FORGET_TRY_AFTER_S, MAX_HELD, Phase, Session, Terms
+from services.ws_gateway.requests import FORGET_TRY_AFTER_S
+from services.ws_gateway.session import MAX_HELD, Phase, Session
+from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
 
 NOW = 1_764_000_000.123
@@ -23,6 +35,7 @@ CONVERSATION, SECOND = UUID(int=0xC0), UUID(int=0xC1)
 CLIENT_MESSAGE = UUID(int=0xD)
 SESSION = UUID(int=0xE)
 EXPIRES = int(NOW) + 60
+RATES = Rates(10, 20, 20)
 
 
 class Ids:
@@ -36,18 +49,18 @@ class Ids:
         return UUID(int=self.last)
 
 
-def new_session(max_in_flight: int = 1000) -> Session:
-    return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, Ids()))
+def new_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
+    return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, rates, Ids()))
 
 
-def opening_session(max_in_flight: int = 1000) -> Session:
-    session = new_session(max_in_flight)
+def opening_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
+    session = new_session(max_in_flight, rates)
     session.admit(Caller(USER, EXPIRES, is_service=False))
     return session
 
 
-def open_session(max_in_flight: int = 1000) -> Session:
-    session = opening_session(max_in_flight)
+def open_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
+    session = opening_session(max_in_flight, rates)
     session.opened({})
     return session
 
@@ -58,6 +71,10 @@ def token(secret: str = SECRET, **claims: Any) -> str:
 
 def frame(kind: str, **fields: Any) -> str:
     return json.dumps({"type": kind} | fields)
+
+
+def about(kind: str, **fields: Any) -> str:
+    return frame(kind, conversationId=str(CONVERSATION), **fields)
 
 
 def send_frame(content: object = "hello", **fields: Any) -> str:
@@ -92,6 +109,14 @@ def sent(effects: Sequence[Effect]) -> Send:
 
 # --- bad frames: each has its typed answer, and the session stays open --------------------
 
+MARK_AS_READ = {"type": "MARK_AS_READ", "conversationId": str(CONVERSATION)}
+BAD_READINGS: dict[str, dict[str, Any]] = {
+    "neither": {},
+    "both": {"messageIds": [str(CLIENT_MESSAGE)], "upToSeq": 5},
+    "of none": {"messageIds": []},
+    "of 201": {"messageIds": [str(CLIENT_MESSAGE)] * 201},
+    "negative": {"upToSeq": -1},
+}
 DEEP = '{"type":"PING","x":' + "[" * 20_000 + "]" * 20_000 + "}"
 BAD_FRAMES: list[tuple[str, str, str, dict[str, str]]] = [
     ("empty", "", "INVALID_JSON", {}),
@@ -149,6 +174,16 @@ BAD_FRAMES: list[tuple[str, str, str, dict[str, str]]] = [
             ("U+0000", "a\0b", "CONTENT_NOT_STORABLE"),
             ("a lone surrogate", "a\ud800b", "CONTENT_NOT_STORABLE"),
         ]
+    ),
+    *(
+        (f"MARK_AS_READ: {name}", about("MARK_AS_READ", **fields), "INVALID_FIELD", MARK_AS_READ)
+        for name, fields in BAD_READINGS.items()
+    ),
+    (
+        "SYNC of too many",
+        about("SYNC", afterSeq=0, limit=201),
+        "INVALID_FIELD",
+        {"type": "SYNC", "conversationId": str(CONVERSATION)},
     ),
     ("CONNECT twice", frame("CONNECT", token="x"), "ALREADY_CONNECTED", {"type": "CONNECT"}),
 ]
@@ -208,6 +243,10 @@ def test_connect_admits() -> None:
         (frame("CONNECT", token=token(exp=int(NOW))), "TOKEN_EXPIRED"),
         (frame("PING"), "UNAUTHENTICATED"),
         (send_frame(), "UNAUTHENTICATED"),
+        (about("MARK_AS_READ", upToSeq=1), "UNAUTHENTICATED"),
+        (about("TYPING_START"), "UNAUTHENTICATED"),
+        (about("SYNC", afterSeq=0), "UNAUTHENTICATED"),
+        (frame("REFRESH_TOKEN", token=token()), "UNAUTHENTICATED"),
     ],
 )
 def test_who_is_not_authenticated_is_turned_away(text: str, error: str) -> None:
@@ -232,6 +271,52 @@ def test_a_token_that_outlives_the_calendar_can_be_written() -> None:
     session = new_session()
     session.admit(Caller(USER, 10**30, is_service=False))
     assert written(session.opened({})[0])["expiresAt"] == "9999-12-31T23:59:59.000Z"
+
+
+def test_a_new_token_moves_the_end() -> None:
+    session = open_session()
+    (effect,) = receive(session, frame("REFRESH_TOKEN", token=token(exp=EXPIRES + 600)))
+    assert written(effect) == {"type": "TOKEN_REFRESHED", "expiresAt": "2025-11-24T16:11:00.000Z"}
+    assert not session.has_expired(EXPIRES)
+    assert session.has_expired(EXPIRES + 600)
+
+
+def test_a_new_token_before_connect_success() -> None:
+    session = opening_session()
+    receive(session, frame("REFRESH_TOKEN", token=token(exp=EXPIRES + 600)))
+    assert written(session.opened({})[0])["expiresAt"] == "2025-11-24T16:11:00.000Z"
+
+
+@pytest.mark.parametrize(
+    ("bad", "error"),
+    [
+        ("nonsense", "TOKEN_INVALID"),
+        (token("another secret of 32 characters!"), "TOKEN_INVALID"),
+        (token(sub=str(OTHER)), "TOKEN_INVALID"),
+        (token(exp=int(NOW)), "TOKEN_EXPIRED"),
+    ],
+)
+def test_a_bad_new_token_is_final(bad: str, error: str) -> None:
+    session = open_session()
+    refusal, end = receive(session, frame("REFRESH_TOKEN", token=bad))
+    fields = written(refusal)
+    assert (fields["code"], fields["error"], fields["ref"]) == (
+        401,
+        error,
+        {"type": "REFRESH_TOKEN"},
+    )
+    assert end == End(Close.TOKEN, error)
+    assert session.has_expired(EXPIRES)
+
+
+def test_one_session_too_many() -> None:
+    refusal, end = opening_session().turn_down("RATE_LIMITED", 1_500)
+    fields = written(refusal)
+    assert (fields["code"], fields["error"], fields["retryAfterMs"]) == (429, "RATE_LIMITED", 1500)
+    assert end == End(Close.TOO_MANY, "RATE_LIMITED")
+    refusal, end = opening_session().turn_down("TOO_MANY_CONNECTIONS", None)
+    assert "retryAfterMs" not in written(refusal)
+    assert end == End(Close.TOO_MANY, "TOO_MANY_CONNECTIONS")
 
 
 # --- sending -------------------------------------------------------------------------------
@@ -289,6 +374,93 @@ def test_a_lost_answer_does_not_block_for_good() -> None:
     assert sent(receive(session, send_frame(), NOW + FORGET_TRY_AFTER_S)).content == "hello"
 
 
+# --- reading, typing, catching up ------------------------------------------------------------
+
+
+ORIGIN = Origin("gateway-1", SESSION, UUID(int=1))
+NOW_MS = 1_764_000_000_123
+
+
+@pytest.mark.parametrize(
+    ("fields", "message_ids", "up_to_seq"),
+    [
+        ({"messageIds": [str(CLIENT_MESSAGE)]}, [CLIENT_MESSAGE], None),
+        ({"messageIds": [str(CLIENT_MESSAGE)], "upToSeq": None}, [CLIENT_MESSAGE], None),
+        ({"upToSeq": 7}, [], 7),
+        ({"upToSeq": 0}, [], 0),
+    ],
+)
+def test_a_reading_is_published_and_answered_once(
+    fields: dict[str, Any], message_ids: list[UUID], up_to_seq: int | None
+) -> None:
+    session = open_session()
+    effects = receive(session, about("MARK_AS_READ", **fields))
+    read = MarkRead(CONVERSATION, USER, message_ids, up_to_seq, NOW_MS, ORIGIN)
+    assert effects == (Publish(read),)
+    assert session.answer(ORIGIN.try_id, b"read") == (Write(b"read"),)
+    assert session.answer(ORIGIN.try_id, b"read") == ()
+
+
+def test_which_messages_is_said_in_one_way() -> None:
+    (effect,) = receive(open_session(), about("MARK_AS_READ"))
+    message = written(effect)["message"]
+    assert "messageIds" in message
+    assert "upToSeq" in message
+
+
+def test_a_sync_is_a_signal_and_answered_once() -> None:
+    session = open_session()
+    effects = receive(session, about("SYNC", afterSeq=7))
+    assert effects == (Signal(Sync(CONVERSATION, USER, 7, 200, ORIGIN)),)
+    assert session.answer(ORIGIN.try_id, b"result") == (Write(b"result"),)
+    assert session.answer(ORIGIN.try_id, b"result") == ()
+
+
+@pytest.mark.parametrize("kind", ["TYPING_START", "TYPING_STOP"])
+def test_typing_is_a_signal_that_nobody_waits_for(kind: str) -> None:
+    session = open_session(max_in_flight=1)
+    typing = Typing(CONVERSATION, USER, kind == "TYPING_START", SESSION, "gateway-1")
+    for _ in range(3):
+        assert receive(session, about(kind)) == (Signal(typing),)
+
+
+@pytest.mark.parametrize(
+    "text", [send_frame(), about("MARK_AS_READ", upToSeq=1), about("SYNC", afterSeq=0)]
+)
+def test_all_that_is_answered_is_in_flight_until_then(text: str) -> None:
+    session = open_session(max_in_flight=1)
+    receive(session, send_frame())
+    assert error_of(receive(session, text)) == "TOO_MANY_IN_FLIGHT"
+    session.answer(UUID(int=1), b"")
+    assert not isinstance(receive(session, text)[0], Refuse)
+
+
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        (about("TYPING_START"), 3),
+        (about("TYPING_STOP"), 3),
+        (about("SYNC", afterSeq=0), 4),
+        (about("MARK_AS_READ", upToSeq=1), 5),
+    ],
+)
+def test_who_asks_too_fast_is_told_when_to_ask_again(text: str, most: int) -> None:
+    session = open_session(rates=Rates(typing=3, syncs=4, reads=5))
+    for _ in range(most):
+        assert not isinstance(receive(session, text)[0], Refuse)
+    for _ in range(100):
+        (effect,) = receive(session, text)
+        fields = written(effect)
+        assert (fields["code"], fields["error"]) == (429, "RATE_LIMITED")
+        assert fields["ref"] == {
+            "type": json.loads(text)["type"],
+            "conversationId": str(CONVERSATION),
+        }
+    assert sent(receive(session, send_frame())).content == "hello", "the session goes on"
+    later = NOW + fields["retryAfterMs"] / 1000
+    assert not isinstance(receive(session, text, later)[0], Refuse)
+
+
 def test_ping_is_answered() -> None:
     (effect,) = receive(open_session(), frame("PING"))
     assert written(effect) == {"type": "PONG", "timestamp": "2025-11-24T16:00:00.123Z"}
@@ -316,12 +488,14 @@ def test_what_comes_early_follows_connect_success_in_order() -> None:
     assert session.entry(b"1", CONVERSATION, UUID(int=51)) == ()
     assert session.answer(try_id, b"2") == ()
     assert session.entry(b"3", CONVERSATION, None) == ()
+    assert session.note(b"4") == ()
     success, *held = session.opened({})
     assert written(success)["type"] == "CONNECT_SUCCESS"
     assert [effect for effect in held if isinstance(effect, Write)] == [
         Write(b"1"),
         Write(b"2"),
         Write(b"3"),
+        Write(b"4"),
     ]
     assert isinstance(held[1], Ping)
 
@@ -384,6 +558,12 @@ def test_a_pong_that_answers_nothing_confirms_nothing() -> None:
 
 def test_what_is_not_for_the_recipient_needs_no_pong() -> None:
     assert open_session().entry(b"x", CONVERSATION, None) == (Write(b"x"),)
+
+
+def test_a_note_needs_no_pong() -> None:
+    session = open_session()
+    assert session.note(b"x") == (Write(b"x"),)
+    assert not session.awaits_pong
 
 
 def test_a_heartbeat_is_a_ping_like_any_other() -> None:

@@ -4,14 +4,14 @@
 UTC strings with milliseconds, ids are UUIDs.
 """
 
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from libs.common.protocol.messages import Message
-from libs.common.protocol.units import Seq
+from libs.common.protocol.units import Seq, Timestamp
 
 MESSAGES_MOST: Final = 200
 """Ids in one MARK_AS_READ, and messages that one SYNC asks for."""
@@ -25,18 +25,29 @@ class _Frame(Struct, frozen=True, tag_field="type", rename="camel", omit_default
 
 
 class Connect(_Frame, tag="CONNECT", frozen=True):
+    """The first frame of a session that no header or subprotocol has authenticated; within 5 s."""
+
     token: str
 
 
 class SendMessage(_Frame, tag="SEND_MESSAGE", frozen=True):
+    """A message for the other user.
+
+    Repeated with the same `client_message_id`, over any connection, it stays one message.
+    """
+
     conversation_id: UUID
     content: str
+    """1 to 4,000 characters after trimming."""
     client_message_id: UUID | None = None
+    """The client's own id of the message. Without it a repetition would be a second message."""
     timestamp: str | None = None
     """The client's own clock. Accepted and ignored: order is `seq`'s, never a clock's."""
 
 
 class RefreshToken(_Frame, tag="REFRESH_TOKEN", frozen=True):
+    """A newer token of the same user: the session lives on until that one expires."""
+
     token: str
 
 
@@ -49,21 +60,27 @@ class MarkAsRead(_Frame, tag="MARK_AS_READ", frozen=True):
 
 
 class TypingStart(_Frame, tag="TYPING_START", frozen=True):
+    """The user is typing. Repeat it every few seconds: it ends by itself."""
+
     conversation_id: UUID
 
 
 class TypingStop(_Frame, tag="TYPING_STOP", frozen=True):
+    """The user has stopped typing."""
+
     conversation_id: UUID
 
 
 class Sync(_Frame, tag="SYNC", frozen=True):
+    """What is new in a log after the last `seq` that this client knows."""
+
     conversation_id: UUID
     after_seq: Seq
     limit: Annotated[int, Meta(ge=1, le=MESSAGES_MOST)] = MESSAGES_MOST
 
 
 class Ping(_Frame, tag="PING", frozen=True):
-    pass
+    """Is the connection alive? For clients that can't send a WebSocket ping."""
 
 
 ClientFrame = (
@@ -78,44 +95,57 @@ CLIENT_FRAME_TYPES: Final = frozenset(
 
 
 class ConnectSuccess(_Frame, tag="CONNECT_SUCCESS", frozen=True):
+    """The session is authenticated. What happens from now on is delivered live."""
+
     user_id: UUID
     conversations: list[UUID]
     heads: dict[UUID, int]
     """Where each log stands: a client that knows less asks for the rest."""
     session_id: UUID
-    expires_at: str
+    expires_at: Timestamp
     heartbeat_seconds: int
 
 
 class TokenRefreshed(_Frame, tag="TOKEN_REFRESHED", frozen=True):
-    expires_at: str
+    """The session lives until the new token expires."""
+
+    expires_at: Timestamp
 
 
 class MessageSent(_Frame, tag="MESSAGE_SENT", frozen=True):
+    """The answer to a SEND_MESSAGE: the message is kept, whatever fails from now on.
+
+    For the sending session. The sender's other sessions get MESSAGE_RECEIVED.
+    """
+
     client_message_id: UUID | None
     message_id: UUID
     conversation_id: UUID
     seq: int
-    timestamp: str
+    timestamp: Timestamp
 
 
 class MessageReceived(_Frame, tag="MESSAGE_RECEIVED", frozen=True):
+    """A message: the other user's, or one that this user sent in another session."""
+
     message_id: UUID
     conversation_id: UUID
     sender_id: UUID
     content: str
-    timestamp: str
+    timestamp: Timestamp
     seq: int
     client_message_id: UUID | UnsetType = UNSET
     """Only in the frames for the sender's own other sessions."""
 
 
 class MessageDelivered(_Frame, tag="MESSAGE_DELIVERED", frozen=True):
+    """Messages have reached a device of their recipient: its WebSocket stack said so."""
+
     conversation_id: UUID
     message_id: UUID
     """The newest of `message_ids`."""
     message_ids: list[UUID]
-    delivered_at: str
+    delivered_at: Timestamp
     seq: int
 
 
@@ -130,32 +160,40 @@ class MessageRead(_Frame, tag="MESSAGE_READ", frozen=True):
     """The newest of `message_ids`."""
     message_ids: list[UUID]
     reader_id: UUID
-    read_at: str
+    read_at: Timestamp
     seq: int
 
 
 class MessageDeleted(_Frame, tag="MESSAGE_DELETED", frozen=True):
+    """A message is gone for both users; what is left of it is a tombstone without content."""
+
     conversation_id: UUID
     message_id: UUID
-    deleted_at: str
+    deleted_at: Timestamp
     seq: int
 
 
 class ConversationCreated(_Frame, tag="CONVERSATION_CREATED", frozen=True):
+    """A match has got its conversation."""
+
     conversation_id: UUID
     match_id: UUID
     user_ids: list[UUID]
-    created_at: str
+    created_at: Timestamp
     seq: int
 
 
 class ConversationArchived(_Frame, tag="CONVERSATION_ARCHIVED", frozen=True):
+    """The conversation is read only from now on, for both users."""
+
     conversation_id: UUID
-    archived_at: str
+    archived_at: Timestamp
     seq: int
 
 
 class UserTypes(_Frame, tag="TYPING_START", frozen=True):
+    """The other user is typing."""
+
     conversation_id: UUID
     user_id: UUID
     expires_in_ms: int
@@ -163,6 +201,8 @@ class UserTypes(_Frame, tag="TYPING_START", frozen=True):
 
 
 class UserStoppedTyping(_Frame, tag="TYPING_STOP", frozen=True):
+    """The other user has stopped typing."""
+
     conversation_id: UUID
     user_id: UUID
     expires_in_ms: int
@@ -170,14 +210,18 @@ class UserStoppedTyping(_Frame, tag="TYPING_STOP", frozen=True):
 
 
 class UserOnline(_Frame, tag="USER_ONLINE", frozen=True):
+    """The other user has a session."""
+
     conversation_id: UUID
     user_id: UUID
 
 
 class UserOffline(_Frame, tag="USER_OFFLINE", frozen=True):
+    """The other user's last session ended. It ends their typing, too."""
+
     conversation_id: UUID
     user_id: UUID
-    last_seen_at: str
+    last_seen_at: Timestamp
 
 
 class SyncResult(_Frame, tag="SYNC_RESULT", frozen=True):
@@ -194,23 +238,39 @@ class SyncResult(_Frame, tag="SYNC_RESULT", frozen=True):
 
 
 class Pong(_Frame, tag="PONG", frozen=True):
-    timestamp: str
+    """The answer to a PING, with the server's clock."""
+
+    timestamp: Timestamp
 
 
 class Reconnect(_Frame, tag="RECONNECT", frozen=True):
+    """The server is about to close this connection (1012): come back after that time."""
+
     after_ms: int
     reason: str
+
+
+if TYPE_CHECKING:
+    _Quoted = str | UUID
+else:
+    _Quoted = str
+"""An id as the client wrote it, or as it was read: in JSON, and so in the contract, a string."""
 
 
 class ErrorRef(Struct, frozen=True, rename="camel", omit_defaults=True):
     """Which frame an ERROR answers; only what could be read of it."""
 
     type: str | None = None
-    client_message_id: str | UUID | None = None
-    conversation_id: str | UUID | None = None
+    client_message_id: _Quoted | None = None
+    conversation_id: _Quoted | None = None
 
 
 class Error(_Frame, tag="ERROR", frozen=True):
+    """A frame was refused, or the session; `ref` says which.
+
+    `error` is a constant to decide by, `message` a sentence for developers.
+    """
+
     code: int
     error: str
     message: str

@@ -8,6 +8,8 @@ from uuid import UUID
 
 from msgspec import UNSET, Struct, UnsetType
 
+from libs.common.protocol.units import Timestamp
+
 
 class Message(Struct, frozen=True, rename="camel"):
     """A message as one of the conversation's two users sees it."""
@@ -18,10 +20,10 @@ class Message(Struct, frozen=True, rename="camel"):
     content: str | None
     """Null once deleted: the tombstone stays."""
     status: Literal["SENT", "DELIVERED", "READ"]
-    timestamp: str
-    delivered_at: str | None
-    read_at: str | None
-    deleted_at: str | None
+    timestamp: Timestamp
+    delivered_at: Timestamp | None
+    read_at: Timestamp | None
+    deleted_at: Timestamp | None
     seq: int
     changed_seq: int
     """The entry that changed it last; `seq` while none has."""

@@ -1,0 +1,32 @@
+"""Redis as the reads use it: a cache that may be away."""
+
+from time import monotonic
+from typing import Any, Final
+
+import structlog
+
+from libs.common.cache import BlockingCache, CacheError, Lua
+
+SHUNNED_S: Final = 1.0
+"""So long nobody else waits for a Redis that has just failed: each would wait for its time-out."""
+
+log = structlog.get_logger()
+
+
+class SoftCache:
+    """Never fails: a Redis that is away says as little as an empty one. For any thread."""
+
+    def __init__(self, cache: BlockingCache) -> None:
+        self._cache = cache
+        self._away_until = 0.0
+
+    def run(self, *commands: tuple[str | bytes | int | Lua, ...]) -> list[Any] | None:
+        """Their answers, in order, as of `BlockingCache.run`; None when Redis is away."""
+        if monotonic() < self._away_until:
+            return None
+        try:
+            return self._cache.run(*commands)
+        except CacheError as error:
+            self._away_until = monotonic() + SHUNNED_S
+            log.warning("redis is away: reading behind a barrier", reason=str(error))
+            return None

@@ -1,0 +1,20 @@
+"""What all sessions of one incarnation of a gateway share. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from services.ws_gateway.allowance import Rates
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """By the settings, but for the gateway's id, which is new in each incarnation."""
+
+    gateway_id: str
+    jwt_secret: str
+    heartbeat_seconds: int
+    max_in_flight: int
+    rates: Rates
+    new_id: Callable[[], UUID]
+    """Version 7: a message's id is its first try's."""

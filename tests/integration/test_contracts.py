@@ -1,0 +1,128 @@
+"""The contracts as they are served, and calls that nobody thought of, generated from OpenAPI."""
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID, uuid4
+
+import httpx
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.specs.openapi.checks import positive_data_acceptance
+
+from libs.common.protocol import asyncapi
+from services.rest_api import openapi
+from services.rest_api.documents import contract_json
+from tests.integration.conftest import System
+from tests.integration.queues import open_queues
+
+EXAMPLES = 20
+"""Random ones, for each call; schemathesis adds its own for the edges of every parameter."""
+
+Known = Mapping[str, list[str]]
+"""By the name that an address has for it: ids of what is there."""
+
+API = schemathesis.openapi.from_dict(openapi.document())
+# Fields and parameters that the service doesn't know it ignores: they are no error.
+API.config.generation.allow_extra_parameters = False
+# TRACE and CONNECT the edge refuses by itself.
+API.config.phases.coverage.unexpected_methods = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.mark.parametrize(
+    ("address", "document"),
+    [("openapi.json", openapi.document()), ("asyncapi.json", asyncapi.document())],
+    ids=("openapi", "asyncapi"),
+)
+async def test_a_contract_is_served_to_everybody(
+    system: System, address: str, document: dict[str, Any]
+) -> None:
+    async with httpx.AsyncClient(base_url=system.base) as anybody:
+        answer = await anybody.get(f"/{address}")
+        assert (answer.status_code, answer.content) == (200, contract_json(document))
+        assert answer.headers["Content-Type"] == "application/json"
+        known = {"If-None-Match": answer.headers["ETag"]}
+        again = await anybody.get(f"/{address}", headers=known)
+        assert (again.status_code, again.content) == (304, b"")
+        other = await anybody.get(f"/{address}", headers={"If-None-Match": '"other"'})
+        assert other.status_code == 200
+
+
+async def test_the_page_allows_no_script(system: System) -> None:
+    async with httpx.AsyncClient(base_url=system.base) as anybody:
+        page = await anybody.get("/docs")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"] == "text/html; charset=utf-8"
+    policy = page.headers["Content-Security-Policy"].split("; ")
+    assert "default-src 'none'" in policy
+    assert not [rule for rule in policy if rule.startswith("script-src") or "unsafe" in rule]
+
+
+@pytest.fixture(scope="module")
+def caller() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture(scope="module")
+def known(system: System, caller: UUID) -> Known:
+    """What generated calls are about: the caller's conversation, and one of others."""
+
+    async def prepare() -> Known:
+        ben = uuid4()
+        own = await system.conversation(caller, ben)
+        foreign = await system.conversation(ben, uuid4())
+        client_id = uuid4()
+        async with await system.open(caller) as callers, await system.open(ben) as bens:
+            sent = [
+                await callers.send_message(own, "hello", client_id),
+                await bens.send_message(own, "hello yourself"),
+                await bens.send_message(foreign, "hello to somebody else"),
+            ]
+        return {
+            "conversationId": [str(own), str(foreign)],
+            "messageId": [answer["messageId"] for answer in sent],
+            "clientMessageId": [str(client_id)],
+        }
+
+    return asyncio.run(prepare())
+
+
+@API.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    derandomize=True,
+    phases=(Phase.explicit, Phase.generate),
+    suppress_health_check=(HealthCheck.filter_too_much, HealthCheck.too_slow),
+)
+def test_a_generated_call(
+    case: schemathesis.Case[Any], system: System, caller: UUID, known: Known
+) -> None:
+    """No 5xx, and nothing that isn't documented, whatever comes."""
+    name_what_is_there(case, known)
+    needs_service = case.operation.definition.raw.get("security") == [{"service": []}]
+    token = system.service_token() if needs_service else system.token(caller)
+    case.call_and_validate(
+        base_url=system.base,
+        headers={"Authorization": f"Bearer {token}"},
+        # Not every value that a schema allows is a good one: a cursor has to be one that was given.
+        excluded_checks=[positive_data_acceptance],
+    )
+
+
+def name_what_is_there(case: schemathesis.Case[Any], known: Known) -> None:
+    """Half of the generated ids become ids of what exists."""
+    for name, value in (case.path_parameters or {}).items():
+        try:
+            number = UUID(value).int
+        except (ValueError, AttributeError, TypeError):
+            continue  # no id on purpose
+        if number % 2:
+            case.path_parameters[name] = known[name][number // 2 % len(known[name])]
+
+
+async def test_generated_calls_buried_nothing(system: System) -> None:
+    """Whatever passed the REST API's checks, the router and the persister could work with."""
+    async with open_queues() as queues:
+        assert await queues.take_dead() == []
