@@ -10,9 +10,9 @@ from libs.common.domain.text import MAX_CONTENT_CHARACTERS, InvalidContent, clea
 SURROGATES = st.characters(categories=["Cs"])
 SPACES = st.text(string.whitespace + "\u00a0\u2003\u3000", max_size=5)
 ANY = st.text(st.characters() | SURROGATES | st.just("\0"))
-GOOD = st.text(st.characters(exclude_characters="\0"), min_size=1, max_size=60).filter(
-    lambda text: text.strip() == text
-)
+GOOD = st.text(
+    st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=60
+).filter(lambda text: text.strip() == text)
 
 
 def verdict(text: str) -> str:
