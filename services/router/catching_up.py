@@ -1,8 +1,12 @@
 """SYNC: what a client missed, from PostgreSQL, with all that was told so far (promise 6)."""
 
 import asyncio
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
 from typing import Final
 
+import msgspec
 import structlog
 
 from libs.common.domain.heads import WARM_VALUE, head_in, is_behind
@@ -11,6 +15,7 @@ from libs.common.keys import HEADS, WARM
 from libs.common.protocol.deliveries import Answer, Delivery
 from libs.common.protocol.events import Sync
 from libs.common.protocol.frames import ErrorRef, ServerFrame, SyncResult, encode_frame
+from libs.common.protocol.messages import Message
 from services.router.inbox import Inbox
 from services.router.rules.decisions import refusal
 from services.router.store import Membership
@@ -19,6 +24,9 @@ from services.router.surroundings import PASSING, Station
 AT_ONCE: Final = 4
 """As many as the pool has connections."""
 RETRY_AFTER_MS: Final = 1_000
+PAGE_BYTES: Final = 1 << 19
+"""Of messages in one SYNC_RESULT. A gateway ends a connection for which more than 1 MiB waits; the
+client would come back, ask the same and be ended again. 200 long messages are 2.4 MB in Chinese."""
 
 log = structlog.get_logger()
 
@@ -80,7 +88,9 @@ class CatchingUp:
         )
         newest = messages[-1].changed_seq if messages else 0
         head = max(membership.head, newest)
-        return SyncResult(sync.conversation_id, messages, head, len(messages) < sync.limit)
+        page = fitting(messages)
+        is_all = len(page) == len(messages) < sync.limit
+        return SyncResult(sync.conversation_id, page, head, is_all)
 
 
 def _delivery(sync: Sync, frame: ServerFrame) -> Answer:
@@ -101,3 +111,16 @@ def _delivery(sync: Sync, frame: ServerFrame) -> Answer:
         conversation_id=sync.conversation_id,
         message_ids=unconfirmed,
     )
+
+
+def fitting(messages: Sequence[Message]) -> list[Message]:
+    """Whole entries from the first on, up to PAGE_BYTES; at least one."""
+    page: list[Message] = []
+    size = 0
+    for _, entry in groupby(messages, key=attrgetter("changed_seq")):
+        changed = list(entry)
+        size += sum(len(msgspec.json.encode(message)) for message in changed)
+        if page and size > PAGE_BYTES:
+            break
+        page += changed
+    return page

@@ -1,7 +1,7 @@
 """The conversations of one partition that a router has at hand, and how it gets them."""
 
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from uuid import UUID
 
 from libs.common.asking import Asking
@@ -49,10 +49,13 @@ class Memory:
         self._conversations[conversation.conversation_id] = conversation
         self._by_match[conversation.match_id] = conversation
 
-    async def bring(self, events: Sequence[Event]) -> None:
-        """Loads whatever these events need. Raises StoreError and what a barrier raises."""
+    async def bring(self, events: Sequence[Event], again: Collection[Event] = ()) -> None:
+        """Loads whatever these events need. Raises StoreError and what a barrier raises.
+
+        `again` are those that another router may have decided before it died.
+        """
         await self._bring_conversations(events)
-        await self._bring_older_messages(events)
+        await self._bring_older_messages(events, again)
 
     def trim(self, changed: Iterable[Conversation]) -> None:
         """Forgets what was used least lately. Between batches only."""
@@ -91,7 +94,9 @@ class Memory:
             if conversation_id not in self._conversations:
                 self.keep(conversation)
 
-    async def _bring_older_messages(self, events: Sequence[Event]) -> None:
+    async def _bring_older_messages(
+        self, events: Sequence[Event], again: Collection[Event]
+    ) -> None:
         wanted = _Wanted()
         for event in events:
             if isinstance(event, CreateConversation | RemoveMatch):
@@ -99,7 +104,8 @@ class Memory:
             conversation = self._conversations.get(event.conversation_id)
             if conversation is not None:
                 wanted.add(event, conversation)
-        if wanted.ids or wanted.identities or wanted.unread:
+        wanted.add_read(again)
+        if wanted.ids or wanted.identities or wanted.unread or wanted.read:
             await self._load_messages(wanted)
 
     async def _load_messages(self, wanted: "_Wanted") -> None:
@@ -107,6 +113,7 @@ class Memory:
         await self._asking.ask_barrier(self._partition)
         found = await self._store.messages(list(wanted.ids), list(wanted.identities))
         found += await self._store.unread_messages(list(wanted.unread))
+        found += await self._store.read_messages(list(wanted.read))
         for conversation_id, message in found:
             conversation = self._conversations.get(conversation_id)
             if conversation is not None and not conversation.message(message.message_id):
@@ -123,6 +130,8 @@ class _Wanted:
         """Sender and `Message.identity`."""
         self.unread: set[tuple[UUID, UUID]] = set()
         """Conversation, and the user who has not read them: all of those."""
+        self.read: set[tuple[UUID, UUID, int]] = set()
+        """Conversation, and the user who has read them at this moment."""
 
     def add(self, event: Event, conversation: Conversation) -> None:
         if isinstance(event, Send):
@@ -134,6 +143,12 @@ class _Wanted:
                 self.unread.add((conversation.conversation_id, event.user_id))
         elif isinstance(event, DeleteMessage) and not conversation.message(event.message_id):
             self.ids.add(event.message_id)
+
+    def add_read(self, again: Collection[Event]) -> None:
+        """A reading up to a number doesn't say what it has read, but must tell it again."""
+        for event in again:
+            if isinstance(event, MarkRead) and event.up_to_seq is not None:
+                self.read.add((event.conversation_id, event.user_id, event.read_at))
 
 
 def _is_up_to(event: MarkRead, conversation: Conversation) -> bool:

@@ -79,7 +79,10 @@ class Opening:
         batch = self._around.cache.batch()
         for user_id in users:
             batch.add("HGETALL", HEADS(user_id))
-        hashes = dict(zip(users, map(_fields, await batch.run()), strict=True))
+            # Gateways renew their sessions: so it outlives them, and says whom a leaving concerns.
+            batch.add("EXPIRE", HEADS(user_id), HEADS.ttl)
+        answers = (await batch.run())[::2]
+        hashes = dict(zip(users, map(_fields, answers), strict=True))
         unknown = [user_id for user_id, fields in hashes.items() if COMPLETE not in fields]
         if unknown:
             hashes |= await self._load_heads(unknown)

@@ -125,10 +125,12 @@ class Presence:
 
     async def run(self) -> None:
         """Until cancelled. Raises BrokerLost."""
+        changes: list[Arrived | Begun | Ended] = []
         while True:
-            changes = await self.changes.take(LOOK_S)
+            changes += await self.changes.take(LOOK_S)
             try:
                 await self._follow(changes)
+                changes.clear()  # not before: nobody says again that a user has come
                 await self._look_for_dead_gateways()
                 await self._look_for_leaving()
             except PASSING as error:

@@ -52,6 +52,16 @@ where m.seq > case when c.user1_id = wanted.reader_id then c.user1_read_seq
                    else c.user2_read_seq end
   and m.sender_id <> wanted.reader_id and m.status <> 'READ' and m.deleted_at is null;
 
+-- name: read_messages
+-- By conversation ($1), who has read them ($2) and when ($3, ms). Reads the whole conversation:
+-- only for what comes again after a router's death.
+select m.conversation_id, m.id, m.sender_id, m.client_message_id, m.seq, m.changed_seq,
+       m.status, m.created_at, m.delivered_at, m.read_at, m.deleted_at
+from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as wanted(conversation_id, reader_id, read_at)
+join messages as m on m.conversation_id = wanted.conversation_id
+where m.sender_id <> wanted.reader_id
+  and m.read_at = timestamptz 'epoch' + wanted.read_at * interval '1 ms';
+
 -- name: older_identities
 select sender_id, coalesce(client_message_id, id) as identity
 from messages

@@ -117,6 +117,16 @@ class Store:
         rows = await self._pool.fetch(QUERIES["unread_messages"], ids, readers)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
+    async def read_messages(
+        self, wanted: Sequence[tuple[UUID, UUID, int]]
+    ) -> list[tuple[UUID, Message]]:
+        """Conversation id and message: all that these users have read at these moments (ms)."""
+        if not wanted:
+            return []
+        ids, readers, moments = zip(*wanted, strict=True)
+        rows = await self._pool.fetch(QUERIES["read_messages"], ids, readers, moments)
+        return [(row["conversation_id"], _message(row)) for row in rows]
+
     async def membership(self, conversation_id: UUID) -> Membership | None:
         """None: not stored, perhaps not yet."""
         row = await self._pool.fetchrow(QUERIES["membership"], conversation_id)

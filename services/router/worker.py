@@ -54,8 +54,8 @@ REGISTERED_WITHIN_S: Final = 5.0
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
 
-Permits = Mapping[tuple[UUID, UUID], Permit]
-"""By sender and `Send.identity`, of what would be new messages."""
+Permits = Mapping[tuple[UUID, UUID, UUID], Permit]
+"""By sender, conversation and `Send.identity`, of what would be new messages."""
 NOT_NEEDED: Final = Permit(None)
 """Of a try that is refused, or answered without one."""
 
@@ -151,9 +151,9 @@ class Worker:
                 lambda: sequence.next_epoch(self._around.cache, self._partition)
             )
             log.info("partition active", partition=self._partition, epoch=self._epoch)
-        happened = await self._decoded(batch)
+        happened, again = await self._decoded(batch)
         BATCH_SIZE.labels("router").observe(len(happened))
-        await self._insist(lambda: self._memory.bring(happened))
+        await self._insist(lambda: self._memory.bring(happened, again))
         permits = await self._insist(lambda: self._permits(happened))
         decided, poisonous = decide(happened, self._memory, permits)
         DUPLICATES.inc(decided.duplicates)
@@ -182,15 +182,18 @@ class Worker:
         await self._bury(poisonous)
         await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
 
-    async def _decoded(self, batch: list[Incoming]) -> list[Event]:
+    async def _decoded(self, batch: list[Incoming]) -> tuple[list[Event], list[Event]]:
+        """The events, and those among them that another router may have decided."""
         happened: list[Event] = []
+        again: list[Event] = []
         for message in batch:
-            if message.redelivered:
-                REDELIVERED.inc()
             items, malformed = EVENTS.decode(message.body)
             happened += items
+            if message.redelivered:
+                REDELIVERED.inc()
+                again += items
             await self._bury(malformed)
-        return happened
+        return happened, again
 
     async def _keep(self, decided: Decisions, epoch: int) -> None:
         """Afterwards nothing that was decided can be lost (promise 1)."""
@@ -214,21 +217,16 @@ class Worker:
 
     async def _permits(self, happened: Sequence[Event]) -> Permits:
         """Asks for what would be new messages, once for all tries of one. Raises CacheError."""
-        tries: dict[UUID, dict[UUID, Send]] = {}
-        for event in happened:
-            if isinstance(event, Send) and rules.needs_permit(
-                event, self._memory.conversation(event.conversation_id)
-            ):
-                tries.setdefault(event.sender_id, {}).setdefault(event.identity, event)
+        tries = new_messages(happened, self._memory)
         batch = self._around.cache.batch()
         for sender_id, sends in tries.items():
             names = [event.try_id.bytes for event in sends.values()]
             batch.script(*self._around.limit.command(sender_id, names))
         answers = await batch.run()
         return {
-            (sender_id, name): permit
+            (sender_id, *message): permit
             for (sender_id, sends), answer in zip(tries.items(), answers, strict=True)
-            for name, permit in zip(sends, permits(answer), strict=True)
+            for message, permit in zip(sends, permits(answer), strict=True)
         }
 
     async def _publish(self, decided: Decisions) -> Listeners:
@@ -287,6 +285,20 @@ class Worker:
         raise AssertionError("retry_context without a bound ends by success or cancellation")
 
 
+def new_messages(
+    happened: Sequence[Event], memory: Memory
+) -> dict[UUID, dict[tuple[UUID, UUID], Send]]:
+    """What would be new: by sender, by conversation and `Send.identity`, the first try of each."""
+    tries: dict[UUID, dict[tuple[UUID, UUID], Send]] = {}
+    for event in happened:
+        if isinstance(event, Send) and rules.needs_permit(
+            event, memory.conversation(event.conversation_id)
+        ):
+            message = (event.conversation_id, event.identity)
+            tries.setdefault(event.sender_id, {}).setdefault(message, event)
+    return tries
+
+
 def decide(
     happened: Sequence[Event], memory: Memory, permits: Permits
 ) -> tuple[Decisions, list[Malformed]]:
@@ -305,7 +317,8 @@ def decide(
 def _apply(event: Event, memory: Memory, permits: Permits, decided: Decisions) -> None:
     match event:
         case Send():
-            permit = permits.get((event.sender_id, event.identity), NOT_NEEDED)
+            message = (event.sender_id, event.conversation_id, event.identity)
+            permit = permits.get(message, NOT_NEEDED)
             rules.send(event, memory.conversation(event.conversation_id), permit, decided)
         case Delivered():
             rules.delivered(event, memory.conversation(event.conversation_id), decided)

@@ -44,3 +44,53 @@ def test_nobody_listens_nothing_is_sent() -> None:
     phone = uuid4()
     listeners: dict[UUID, dict[UUID, str]] = {ANNA: {phone: "g1"}, BEN: {}}
     assert fan_out([entry(BEN, 2), entry(ANNA, 2, without=phone)], listeners) == {}
+
+
+def test_the_session_that_asked_is_answered_and_its_other_devices_are_told() -> None:
+    phone, laptop, tablet = uuid4(), uuid4(), uuid4()
+    listeners = {ANNA: {phone: "g1", laptop: "g1", tablet: "g2"}, BEN: {}}
+    notices: list[Announcement | Answered] = [
+        answer("g1", phone, 7),
+        entry(ANNA, 7, without=phone),
+        entry(BEN, 7),
+    ]
+    deliveries = fan_out(notices, listeners)
+    own, others = deliveries["g1"]
+    assert isinstance(own, Answer)
+    assert own.session_id == phone
+    assert isinstance(others, ToUser)
+    assert others.except_session_id == phone
+    assert deliveries["g2"] == [others]
+
+
+def test_an_answer_needs_nobody_to_listen() -> None:
+    """The session's own gateway is named by its event, whatever Redis knows."""
+    phone = uuid4()
+    [delivery] = fan_out([answer("g1", phone, 2)], {})["g1"]
+    assert isinstance(delivery, Answer)
+
+
+def test_only_the_recipient_gets_what_makes_it_delivered() -> None:
+    frame = frames.MessageReceived(uuid4(), CONVERSATION, ANNA, "hi", "now", 2)
+    notices = [
+        Announcement(BEN, CONVERSATION, 2, frame, message_id=frame.message_id),
+        Announcement(ANNA, CONVERSATION, 2, frame),
+    ]
+    deliveries = fan_out(notices, {ANNA: {uuid4(): "g1"}, BEN: {uuid4(): "g2"}})
+    [to_anna], [to_ben] = deliveries["g1"], deliveries["g2"]
+    assert isinstance(to_anna, ToUser)
+    assert isinstance(to_ben, ToUser)
+    assert (to_ben.user_id, to_ben.message_id) == (BEN, frame.message_id)
+    assert (to_anna.user_id, to_anna.message_id) == (ANNA, None)
+
+
+def test_while_redis_may_not_know_every_gateway_gets_every_entry() -> None:
+    phone = uuid4()
+    notices: list[Announcement | Answered] = [
+        entry(ANNA, 2),
+        answer("g1", phone, 3),
+        entry(BEN, 3),
+    ]
+    deliveries = fan_out(notices, {ANNA: {phone: "g1"}, BEN: {}}, {"g1", "g2"})
+    assert [type(delivery) for delivery in deliveries["g1"]] == [ToUser, Answer, ToUser]
+    assert [type(delivery) for delivery in deliveries["g2"]] == [ToUser, ToUser]

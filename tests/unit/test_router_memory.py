@@ -1,0 +1,82 @@
+"""What a batch needs, and what the router's memory brings for it."""
+
+from typing import cast
+from uuid import UUID, uuid4
+
+from libs.common.asking import Asking
+from libs.common.protocol import frames, writes
+from libs.common.protocol.events import MarkRead, Send
+from services.router import rules
+from services.router.conversation import Conversation
+from services.router.memory import Memory
+from services.router.rules.decisions import Decisions
+from services.router.store import Store
+from services.router.worker import new_messages
+from tests.unit.model.router import at_once
+from tests.unit.model.tables import ModelStore, Tables
+
+ANNA, BEN, EVE = uuid4(), uuid4(), uuid4()
+
+
+def memory(*chats: Conversation) -> Memory:
+    """That asks nobody."""
+    made = Memory(cast("Store", None), cast("Asking", None), 0, 10)
+    for chat in chats:
+        made.keep(chat)
+    return made
+
+
+def conversation() -> Conversation:
+    return Conversation(uuid4(), uuid4(), ANNA, BEN, created_at=1, head=1)
+
+
+def send(to: Conversation, sender: UUID, client_id: UUID | None) -> Send:
+    return Send(to.conversation_id, sender, uuid4(), client_id, "hi", 5, uuid4(), "gateway")
+
+
+def test_tries_of_one_message_want_one_permit() -> None:
+    chat, client_id = conversation(), uuid4()
+    first, second = send(chat, ANNA, client_id), send(chat, ANNA, client_id)
+    assert new_messages([first, second], memory(chat)) == {
+        ANNA: {(chat.conversation_id, client_id): first}
+    }
+
+
+def test_one_client_id_in_two_conversations_wants_two_permits() -> None:
+    one, other, client_id = conversation(), conversation(), uuid4()
+    sends = [send(one, ANNA, client_id), send(other, ANNA, client_id)]
+    assert list(new_messages(sends, memory(one, other))[ANNA].values()) == sends
+
+
+def test_what_is_refused_wants_none() -> None:
+    chat, archived = conversation(), conversation()
+    archived.archived_at = 7
+    sends = [send(chat, EVE, None), send(archived, ANNA, None), send(conversation(), ANNA, None)]
+    assert new_messages(sends, memory(chat, archived)) == {}
+
+
+class Barriers:
+    """All is stored."""
+
+    async def ask_barrier(self, partition: int) -> None:
+        pass
+
+
+def test_a_reading_up_to_a_number_is_told_again_whole() -> None:
+    """Of a dead router's 8 readings only the newest are loaded with the conversation."""
+    tables, chat = Tables(), uuid4()
+    tables.apply(writes.InsertConversation(chat, 1, uuid4(), ANNA, BEN, 1))
+    ids = [uuid4() for _ in range(20)]
+    for seq, message_id in enumerate(ids, 2):
+        tables.apply(writes.InsertMessage(chat, seq, message_id, ANNA, None, "hi", seq))
+    tables.apply(writes.MarkRead(chat, 22, ids[:8], 50, (0, 9)))
+    successor = Memory(cast("Store", ModelStore(tables)), cast("Asking", Barriers()), 0, 10)
+    event, decided = MarkRead(chat, BEN, [], 9, 50), Decisions()
+    at_once(successor.bring([event], [event]))
+    rules.mark_read(event, successor.conversation(chat), decided)
+    assert decided.writes == []
+    for entry in decided.announcements:
+        assert isinstance(entry.frame, frames.MessageRead)
+        assert (entry.seq, entry.frame.message_ids) == (22, ids[:8])
+    assert {entry.user_id for entry in decided.announcements} == {ANNA, BEN}
+    assert list(decided.recounted) == [(BEN, chat)]
