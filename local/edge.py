@@ -14,6 +14,7 @@ TEMPLATE = "local/nginx.conf"
 PROBLEMS = (
     ("not_found", 404, "NOT_FOUND", "Not Found", "The chat service is at /api/chat."),
     ("too_large", 413, "TOO_LARGE", "Content Too Large", "A request body is at most 64 KiB."),
+    ("uri_too_long", 414, "URI_TOO_LONG", "URI Too Long", "An address is at most 16 KiB."),
     ("bad_gateway", 502, "BAD_GATEWAY", "Bad Gateway", "The service did not answer; try again."),
     ("unavailable", 503, "UNAVAILABLE", "Service Unavailable", "The service is busy; try again."),
     ("timeout", 504, "TIMEOUT", "Gateway Timeout", "The service took too long; try again."),

@@ -115,9 +115,9 @@ async def _match(base: str, secret: str, anna: Player, ben: Player) -> UUID:
 async def _delete(base: str, anna: Player, bens: Session) -> None:
     message_id = (await bens.expect("SYNC_RESULT"))["messages"][-1]["messageId"]
     headers = {"Authorization": f"Bearer {anna.token}"}
+    print(_ID.sub(r"…\1", f"Anna ▶ DELETE /api/chat/messages/{message_id}"))
     async with httpx.AsyncClient(headers=headers, timeout=30) as client:
         response = await client.delete(f"{base}/messages/{message_id}")
-    print(_ID.sub(r"…\1", f"Anna ▶ DELETE /api/chat/messages/{message_id}"))
     print(f"Anna ◀ {response.status_code}")
     await asyncio.sleep(QUIET_S)
 

@@ -85,7 +85,7 @@ def verify(log: Iterable[Row], known: Iterable[str]) -> Chain:
 
 
 def main() -> int:
-    """The exit code: 1 when the chain is broken."""
+    """The exit code: 1 when the chain is broken, 2 when it could not be read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("known", nargs="*", metavar="HASH", help="printed by an earlier run")
     known = parser.parse_args().known
@@ -97,6 +97,8 @@ def main() -> int:
     except Broken as error:
         sys.stderr.write(f"audit_log is BROKEN: {error}.\n")
         return 1
+    except psycopg.Error as error:
+        parser.exit(2, f"audit_log could not be read: {error}\n")
     newest = chain.newest.hex() if chain.newest else "none"
     sys.stdout.write(f"audit_log: {chain.length} rows are fine. Newest hash: {newest}\n")
     return 0

@@ -47,6 +47,7 @@ class TypingStatus:
                 await channel.declare(queue)
                 await channel.consume(queue.name, self._receive, acknowledged=False)
                 await channel.lost
+                await channel.close()
             except BrokerLost as error:
                 log.warning("no typing", reason=str(error))
             await asyncio.sleep(REOPEN_S)

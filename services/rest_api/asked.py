@@ -25,6 +25,10 @@ _TOKEN: Final = re.compile(r'(?P<minus>-*)(?:"(?P<phrase>[^"]*)"?|(?P<word>[^\s"
 _PIECE: Final = re.compile(rf"[{_SPACELESS}]|[^\W_{_SPACELESS}]+")
 """Of a phrase: what follows the one before directly or after no letter or digit."""
 
+_START: Final = rf"(?<![^\W_{_SPACELESS}])"
+_END: Final = rf"(?![^\W_{_SPACELESS}])"
+"""Of a word that is neither in a word of letters and digits nor goes on in one."""
+
 
 class NothingAsked(ValueError):
     """There is no word to look for, or none but excluded ones. Says what to do."""
@@ -64,8 +68,8 @@ class Alternative:
         """Regular expressions, for any case, of what a text has that was found."""
         return (
             *(re.escape(part) for part in self.words + self.runs),
-            *(rf"(?<![^\W_]){re.escape(word)}" for word in self.short),
-            *(rf"(?<![^\W_]){_adjacent(phrase)}(?![^\W_])" for phrase in self.phrases),
+            *(_START + re.escape(word) for word in self.short),
+            *map(_phrase, self.phrases),
         )
 
 
@@ -136,13 +140,15 @@ def _is_no_part_of_words(character: str) -> bool:
     return unicodedata.category(character)[0] in "PSZC"
 
 
-def _adjacent(phrase: str) -> str:
-    """Its words with what may stand between them: nothing only beside a script without spaces."""
-    pattern, before = "", ""
+def _phrase(phrase: str) -> str:
+    """Its words with what may stand between and beside them."""
+    pattern, is_word_before = "", False
     for piece in _PIECE.findall(phrase):
-        if before:
-            spaceless = _RUN.match(before) or _RUN.match(piece)
-            pattern += r"[\W_]*" if spaceless else r"[\W_]+"
-        pattern += re.escape(piece)
-        before = piece
-    return pattern
+        is_word = not _RUN.match(piece)
+        if not pattern:
+            between = _START if is_word else ""
+        else:
+            between = r"[\W_]+" if is_word and is_word_before else r"[\W_]*"
+        pattern += between + re.escape(piece)
+        is_word_before = is_word
+    return pattern + (_END if is_word_before else "")

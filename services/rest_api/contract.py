@@ -28,7 +28,7 @@ class Conversation(Struct, frozen=True, rename="camel"):
     unread_count: int
     """The other user's messages that are neither READ nor deleted."""
     head: int
-    other_user_online: bool = False
+    other_user_online: bool
     """Whether the other user has a session; never in an archived conversation."""
 
 

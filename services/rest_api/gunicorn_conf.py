@@ -31,6 +31,8 @@ workers = 1
 worker_class = "gthread"
 threads = _settings.rest_threads
 graceful_timeout = _settings.rest_drain_s
+# The edge bounds it, and answers as this API does.
+limit_request_line = 0
 # Longer than the edge keeps an idle connection (nginx: 60 s), or it would meet closed ones.
 keepalive = 75
 # The heartbeat file in memory: a slow disk must not make a worker look dead.

@@ -14,8 +14,8 @@ from services.rest_api.commands import Commands
 from services.rest_api.lately import Lately
 
 AGAIN_S: Final = 10.0
-INDEXED_AT_ONCE: Final = 32
-"""Conversations that one search has indexed: it holds up the writes behind it."""
+INDEXED_AT_ONCE: Final = 200
+"""Conversations that one search has indexed: others want theirs, too."""
 
 
 class Hints:

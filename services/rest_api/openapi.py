@@ -19,6 +19,7 @@ _OF_ANY: Final = ("INTERNAL", "UNAVAILABLE")
 _OF_A_CALLER: Final = ("UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED", "RATE_LIMITED")
 _OF_THE_EDGE: Final = {
     413: ("TOO_LARGE", "A request body is at most 64 KiB."),
+    414: ("URI_TOO_LONG", "An address is at most 16 KiB."),
     502: ("BAD_GATEWAY", "The service did not answer; try again."),
     504: ("TIMEOUT", "The service took too long; try again."),
 }
@@ -241,7 +242,7 @@ def _grouped(errors: Iterable[str]) -> dict[int, list[str]]:
 
 
 def _shared_statuses(operation: Operation) -> list[int]:
-    found = [502, 504, *_grouped(_OF_ANY)]
+    found = [414, 502, 504, *_grouped(_OF_ANY)]
     if not operation.is_public:
         found += _grouped(_OF_A_CALLER)
     if operation.body is not None:

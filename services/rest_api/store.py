@@ -194,6 +194,7 @@ def _conversation(row: Row, user_id: UUID) -> Conversation:
         last_activity_at=moment(last_activity_at),
         unread_count=unread_count,
         head=head,
+        other_user_online=False,  # `presence` knows
     )
 
 

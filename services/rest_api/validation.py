@@ -29,7 +29,7 @@ class Validation:
             return
         etag = falcon.ETag(blake2b(body, digest_size=12).hexdigest())
         etag.is_weak = True
-        response.etag = etag
+        response.etag = etag.dumps()
         known = request.if_none_match or []
         if "*" in known or etag in known:
             response.status = 304

@@ -10,6 +10,7 @@ import msgspec
 import structlog
 
 from libs.common.domain.heads import WARM_VALUE, head_in, is_behind
+from libs.common.domain.status import Status
 from libs.common.keys import HEADS, WARM
 from libs.common.protocol.deliveries import Answer, Delivery
 from libs.common.protocol.events import Sync
@@ -46,9 +47,7 @@ class CatchingUp:
             frames = await asyncio.gather(*map(self._answer, asked))
             batches: dict[str, list[Delivery]] = {}
             for sync, frame in zip(asked, frames, strict=True):
-                origin = sync.origin
-                answer = Answer(origin.session_id, origin.try_id, encode_frame(frame))
-                batches.setdefault(origin.gateway_id, []).append(answer)
+                batches.setdefault(sync.origin.gateway_id, []).append(_delivery(sync, frame))
             try:
                 await self._around.gateways.deliver(self._station.channel, batches)
             except PASSING as error:
@@ -66,7 +65,7 @@ class CatchingUp:
                 return await self._read(sync, membership)
             except PASSING as error:
                 log.warning("sync failed", reason=repr(error))
-                return refusal("UNAVAILABLE", ref, RETRY_AFTER_MS)
+                return refusal("INTERNAL", ref, RETRY_AFTER_MS)
 
     async def _fresh(self, sync: Sync) -> Membership | None:
         """The conversation, once PostgreSQL has all that this user was told of it."""
@@ -92,6 +91,26 @@ class CatchingUp:
         page = fitting(messages)
         is_all = len(page) == len(messages) < sync.limit
         return SyncResult(sync.conversation_id, page, head, is_all)
+
+
+def _delivery(sync: Sync, frame: ServerFrame) -> Answer:
+    """With what a pong shall confirm: these messages reach the recipient now."""
+    messages = frame.messages if isinstance(frame, SyncResult) else []
+    unconfirmed = [
+        message.message_id
+        for message in messages
+        if message.sender_id != sync.user_id
+        and message.status == Status.SENT.name
+        and message.deleted_at is None
+    ]
+    origin = sync.origin
+    return Answer(
+        origin.session_id,
+        origin.try_id,
+        encode_frame(frame),
+        conversation_id=sync.conversation_id,
+        message_ids=unconfirmed,
+    )
 
 
 def fitting(messages: Sequence[Message]) -> list[Message]:

@@ -39,9 +39,13 @@ class Deliveries:
         match delivery:
             case ToUser():
                 self._to_user(delivery)
-            case Answer(session_id, try_id, frame):
+            case Answer(session_id, try_id, frame, conversation_id, message_ids):
                 if connection := self._registry.session(session_id):
-                    connection.perform(connection.session.answer(try_id, text_frame(frame)))
+                    connection.perform(
+                        connection.session.answer(
+                            try_id, text_frame(frame), conversation_id, message_ids
+                        )
+                    )
             case Note(user_id, frame):
                 self._to_members(self._registry.members(user_id), frame)
             case ToSession(session_id, frame):

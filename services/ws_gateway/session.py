@@ -4,6 +4,7 @@ Pure: no socket, no clock. `now` is in seconds since 1970. Every method returns 
 `connection` performs in order.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import Final
 from uuid import UUID
@@ -80,7 +81,7 @@ class Session:
         self.phase = Phase.AWAITING_TOKEN
         self._terms = terms
         self._expires_at = 0
-        self._held: list[tuple[bytes, UUID | None, UUID | None]] | None = None
+        self._held: list[tuple[bytes, UUID | None, Sequence[UUID]]] | None = None
         self._requests: Requests | None = None
         self._receipts: Receipts | None = None
 
@@ -179,40 +180,52 @@ class Session:
             effects += self._deliver(*delivery)
         return effects
 
-    def answer(self, try_id: UUID, frame: bytes) -> Effects:
-        """One answer a try (promise 4): a second one, after a router's crash, is dropped."""
+    def answer(
+        self,
+        try_id: UUID,
+        frame: bytes,
+        conversation_id: UUID | None = None,
+        message_ids: Sequence[UUID] = (),
+    ) -> Effects:
+        """One answer a try (promise 4): a second one, after a router's crash, is dropped.
+
+        `message_ids` when it holds messages that this user receives.
+        """
         if self._requests is None or not self._requests.answered(try_id):
             return ()
-        return self._deliver(frame, None, None)
+        return self._deliver(frame, conversation_id, message_ids)
 
     def entry(self, frame: bytes, conversation_id: UUID, message_id: UUID | None) -> Effects:
         """An entry of a log; `message_id` when it is a message that this user receives."""
-        return self._deliver(frame, conversation_id, message_id)
+        return self._deliver(frame, conversation_id, () if message_id is None else (message_id,))
 
     def note(self, frame: bytes) -> Effects:
         """What is no entry: typing, presence, or what the router refuses of a signal."""
-        return self._deliver(frame, None, None)
+        return self._deliver(frame, None, ())
 
     def _deliver(
-        self, frame: bytes, conversation_id: UUID | None, message_id: UUID | None
+        self, frame: bytes, conversation_id: UUID | None, message_ids: Sequence[UUID]
     ) -> Effects:
         if self.phase is not Phase.OPEN:
-            return self._hold(frame, conversation_id, message_id)
-        if conversation_id is None or message_id is None:
+            return self._hold(frame, conversation_id, message_ids)
+        if conversation_id is None or not message_ids:
             return (Write(frame),)
         if self._receipts is None:
             self._receipts = Receipts()
-        self._receipts.add(conversation_id, message_id)
+        for message_id in message_ids:
+            self._receipts.add(conversation_id, message_id)
         if self._receipts.due():
             return (Write(frame), Ping(self._receipts.ping()))
         return (Write(frame),)
 
-    def _hold(self, frame: bytes, conversation_id: UUID | None, message_id: UUID | None) -> Effects:
+    def _hold(
+        self, frame: bytes, conversation_id: UUID | None, message_ids: Sequence[UUID]
+    ) -> Effects:
         if self._held is None:
             self._held = []
         if len(self._held) >= MAX_HELD:
             return (End(Close.ON_US, "too much before CONNECT_SUCCESS"),)
-        self._held.append((frame, conversation_id, message_id))
+        self._held.append((frame, conversation_id, message_ids))
         return ()
 
     # --- is the other end there ----------------------------------------------------------

@@ -202,3 +202,8 @@ async def test_a_log_that_lost_its_end_lacks_the_hash_that_was_kept(six: Shelf) 
 async def test_the_log_of_the_running_system_is_fine() -> None:
     code, said = await verify(os.environ["CHAT_DATABASE_URL"])
     assert code == 0, said
+
+
+async def test_no_database_is_no_broken_chain() -> None:
+    code, said = await verify("postgresql://nobody@127.0.0.1:1/nothing")
+    assert (code, "could not be read" in said) == (2, True)

@@ -97,6 +97,22 @@ async def test_a_message_that_changes_long_after(system: System, pair: Pair) -> 
     assert result["messages"][0]["content"] is None
 
 
+async def test_what_comes_by_sync_is_delivered(system: System, pair: Pair) -> None:
+    """Promise 5: the recipient has it when a ping behind the SYNC_RESULT was answered."""
+    anna, ben, conversation = pair
+    async with await system.open(anna) as annas:
+        sent = [await annas.send_message(conversation, f"number {n}") for n in range(3)]
+        async with await system.open(ben) as bens:
+            assert annas.frames("MESSAGE_DELIVERED") == []
+            result = await bens.sync(conversation, 0)
+            assert {message["status"] for message in result["messages"]} == {"SENT"}
+            delivered = await annas.expect("MESSAGE_DELIVERED")
+            assert delivered["messageIds"] == [frame["messageId"] for frame in sent]
+            await bens.expect("MESSAGE_DELIVERED", seq=delivered["seq"])
+            again = await bens.sync(conversation, 0)
+            assert {message["status"] for message in again["messages"]} == {"DELIVERED"}
+
+
 async def test_who_may_not_and_what_cannot(system: System, pair: Pair) -> None:
     async with await system.open(uuid4()) as stranger:
         for conversation, error in (

@@ -4,7 +4,7 @@ from collections import Counter
 from dataclasses import dataclass
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.common.domain.status import Status
@@ -182,6 +182,7 @@ def deliveries(draw: st.DrawFn) -> tuple[list[Entry], list[list[Entry]]]:
     return log, batches
 
 
+@settings(deadline=None)
 @given(deliveries())
 def test_any_split_with_redeliveries_is_the_same_as_one_by_one(
     given: tuple[list[Entry], list[list[Entry]]],
@@ -197,6 +198,7 @@ def test_any_split_with_redeliveries_is_the_same_as_one_by_one(
     assert Counter(batched.audited) == Counter(singly.audited), "each audited once"
 
 
+@settings(deadline=None)
 @given(deliveries())
 def test_every_table_gets_one_row_for_one_thing(
     given: tuple[list[Entry], list[list[Entry]]],

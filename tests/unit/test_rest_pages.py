@@ -10,14 +10,17 @@ from falcon.testing import create_req
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.rest_api.asked import Alternative
 from services.rest_api.pages import (
     NEWEST,
     Place,
+    asked_in,
     cursor_of,
     flag_in,
     limit_in,
     number_in,
     place_of,
+    time_in,
     uuid_in,
 )
 from services.rest_api.problems import Problem
@@ -80,3 +83,32 @@ def test_ids() -> None:
     with pytest.raises(Problem) as refused:
         uuid_in("nope", "messageId")
     assert refused.value.detail == "messageId must be a UUID."
+
+
+@pytest.mark.parametrize(
+    ("text", "time"),
+    [
+        ("2025-01-31T12:00:00Z", datetime(2025, 1, 31, 12, tzinfo=UTC)),
+        ("2025-01-31T12:00:00.123Z", datetime(2025, 1, 31, 12, 0, 0, 123_000, tzinfo=UTC)),
+        ("2025-01-31T13:00:00%2B01:00", datetime(2025, 1, 31, 12, tzinfo=UTC)),
+        ("2025-01-31T13:00:00+01:00", datetime(2025, 1, 31, 12, tzinfo=UTC)),
+    ],
+)
+def test_times(text: str, time: datetime) -> None:
+    assert time_in(request(f"before={text}"), "before") == time
+
+
+@pytest.mark.parametrize(
+    "text", ["2025-01-31", "2025-01-31T12:00:00", "now", "0001-01-01T00:00:00%2B10:00", "1e9"]
+)
+def test_a_bad_time_is_refused(text: str) -> None:
+    with pytest.raises(Problem):
+        time_in(request(f"before={text}"), "before")
+
+
+def test_what_is_asked() -> None:
+    assert asked_in(request("")) is None
+    assert asked_in(request("q=coffee")) == (Alternative(words=("coffee",)),)
+    for wrong in ("q=", "q=-", "q=coffee%00", f"q={'x' * 201}"):
+        with pytest.raises(Problem):
+            asked_in(request(wrong))

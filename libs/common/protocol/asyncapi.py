@@ -59,7 +59,7 @@ EXCHANGES: Final = (
     Exchange(
         frames.Sync,
         frames.SyncResult,
-        (*_OF_A_CONVERSATION, "TOO_MANY_IN_FLIGHT", "UNAVAILABLE"),
+        (*_OF_A_CONVERSATION, "TOO_MANY_IN_FLIGHT", "INTERNAL"),
     ),
     Exchange(frames.Ping, frames.Pong, ()),
 )

@@ -32,6 +32,10 @@ class Answer(_Delivery, tag="answer", frozen=True):
     session_id: UUID
     try_id: UUID
     frame: bytes
+    conversation_id: UUID | None = None
+    message_ids: list[UUID] = []
+    """Of a SYNC_RESULT: what this user is the recipient of, and what no pong has confirmed yet: the
+    next one makes it DELIVERED (promise 5)."""
 
 
 class Note(_Delivery, tag="note", frozen=True):
