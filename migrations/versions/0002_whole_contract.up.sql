@@ -50,7 +50,7 @@ DECLARE
     bound bigint;
     last_of_page bigint;
 BEGIN
-    IF newest IS NULL THEN
+    IF newest IS NULL OR after >= newest THEN
         RETURN;
     END IF;
     LOOP

@@ -17,7 +17,7 @@ from services.router.gateways import Gateways
 from services.router.matches import forward_matches
 from services.router.settings import RouterSettings
 from services.router.store import Store
-from services.router.surroundings import Surroundings
+from services.router.surroundings import CONNECTIONS, Surroundings
 from services.router.worker import Worker
 
 BARRIER_S = 30.0
@@ -33,7 +33,7 @@ async def main(settings: RouterSettings, life: Life) -> None:
     async with asyncpg.create_pool(
         settings.database_url,
         min_size=0,
-        max_size=4,
+        max_size=CONNECTIONS,
         timeout=CONNECT_S,
         command_timeout=READ_S,
     ) as pool:

@@ -1,6 +1,5 @@
 """SYNC: what a client missed, from PostgreSQL, with all that was told so far (promise 6)."""
 
-import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 from operator import attrgetter
@@ -12,17 +11,16 @@ import structlog
 from libs.common.domain.heads import WARM_VALUE, head_in, is_behind
 from libs.common.domain.status import Status
 from libs.common.keys import HEADS, WARM
-from libs.common.protocol.deliveries import Answer, Delivery
+from libs.common.protocol.deliveries import Answer
 from libs.common.protocol.events import Sync
 from libs.common.protocol.frames import ErrorRef, ServerFrame, SyncResult, encode_frame
 from libs.common.protocol.messages import Message
+from services.router.crew import Crew
 from services.router.inbox import Inbox
 from services.router.rules.decisions import refusal
 from services.router.store import Membership
 from services.router.surroundings import PASSING, Station
 
-AT_ONCE: Final = 4
-"""As many as the pool has connections."""
 RETRY_AFTER_MS: Final = 1_000
 PAGE_BYTES: Final = 1 << 19
 """Of messages in one SYNC_RESULT. A gateway ends a connection for which more than 1 MiB waits; the
@@ -38,34 +36,38 @@ class CatchingUp:
         self.asked: Inbox[Sync] = Inbox()
         self._station = station
         self._around = station.around
-        self._free = asyncio.Semaphore(AT_ONCE)
 
     async def run(self) -> None:
         """Until cancelled. Raises BrokerLost."""
-        while True:
-            asked = await self.asked.take()
-            frames = await asyncio.gather(*map(self._answer, asked))
-            batches: dict[str, list[Delivery]] = {}
-            for sync, frame in zip(asked, frames, strict=True):
-                batches.setdefault(sync.origin.gateway_id, []).append(_delivery(sync, frame))
-            try:
-                await self._around.gateways.deliver(self._station.channel, batches)
-            except PASSING as error:
-                log.warning("sync not answered", reason=repr(error))
+        async with Crew() as crew:
+            while True:
+                for sync in await self.asked.take():
+                    # Few are under way over all partitions; each is answered when it can be.
+                    await self._around.syncs.acquire()
+                    crew.start(self._serve(sync))
+
+    async def _serve(self, sync: Sync) -> None:
+        try:
+            delivery = _delivery(sync, await self._answer(sync))
+            batches = {sync.origin.gateway_id: [delivery]}
+            await self._around.gateways.deliver(self._station.channel, batches)
+        except PASSING as error:
+            log.warning("sync not answered", reason=repr(error))
+        finally:
+            self._around.syncs.release()
 
     async def _answer(self, sync: Sync) -> ServerFrame:
         ref = ErrorRef("SYNC", conversation_id=sync.conversation_id)
-        async with self._free:
-            try:
-                membership = await self._fresh(sync)
-                if membership is None:
-                    return refusal("CONVERSATION_NOT_FOUND", ref)
-                if error := membership.refusal(sync.user_id):
-                    return refusal(error, ref)
-                return await self._read(sync, membership)
-            except PASSING as error:
-                log.warning("sync failed", reason=repr(error))
-                return refusal("INTERNAL", ref, RETRY_AFTER_MS)
+        try:
+            membership = await self._fresh(sync)
+            if membership is None:
+                return refusal("CONVERSATION_NOT_FOUND", ref)
+            if error := membership.refusal(sync.user_id):
+                return refusal(error, ref)
+            return await self._read(sync, membership)
+        except PASSING as error:
+            log.warning("sync failed", reason=repr(error))
+            return refusal("INTERNAL", ref, RETRY_AFTER_MS)
 
     async def _fresh(self, sync: Sync) -> Membership | None:
         """The conversation, once PostgreSQL has all that this user was told of it."""

@@ -31,6 +31,7 @@ return redis.call('HGETALL', KEYS[1])
 
 log = structlog.get_logger()
 
+Asked = Open | Here | Recall
 Hashes = dict[UUID, dict[bytes, bytes]]
 """By user, the fields of one of their hashes in Redis."""
 
@@ -38,11 +39,13 @@ Hashes = dict[UUID, dict[bytes, bytes]]
 class Opening:
     """Answers the `Open` signals of one partition's users, many at a time.
 
-    It needs no order and may fail: a gateway that gets no answer asks again.
+    It needs no order and may fail: a gateway that gets no answer asks again. Users whom Redis
+    doesn't know wait for PostgreSQL in a task of their own, nobody else waits with them.
     """
 
     def __init__(self, station: Station, presence: Presence) -> None:
-        self.asked: Inbox[Open | Here | Recall] = Inbox()
+        self.asked: Inbox[Asked] = Inbox()
+        self._unknown: Inbox[Asked] = Inbox()
         self._station = station
         self._around = station.around
         self._presence = presence
@@ -52,12 +55,35 @@ class Opening:
         while True:
             asked = await self.asked.take()
             try:
-                await self._answer(asked)
+                hashes = await self._hashes(asked)
+                known: list[Open | Here] = []
+                for event in asked:
+                    if isinstance(event, Recall) or COMPLETE not in hashes[event.user_id]:
+                        self._unknown.put([event])
+                    else:
+                        known.append(event)
+                await self._answer(known, hashes)
             except PASSING as error:
                 log.warning("sessions not opened", sessions=len(asked), reason=repr(error))
 
-    async def _answer(self, asked: Sequence[Open | Here | Recall]) -> None:
-        heads = await self._heads(list({event.user_id for event in asked}))
+    async def load(self) -> None:
+        """Those of whom Redis lacks something. Until cancelled. Raises BrokerLost."""
+        while True:
+            asked = await self._unknown.take()
+            try:
+                hashes = await self._hashes(asked)
+                unknown = [user for user, fields in hashes.items() if COMPLETE not in fields]
+                if unknown:
+                    hashes |= await self._load_heads(unknown)
+                await self._answer([one for one in asked if not isinstance(one, Recall)], hashes)
+                recalled = {event.user_id for event in asked if isinstance(event, Recall)}
+                if recalled:
+                    await self._load_unread(list(recalled))
+            except PASSING as error:
+                log.warning("sessions not loaded", sessions=len(asked), reason=repr(error))
+
+    async def _answer(self, asked: Sequence[Open | Here], hashes: Hashes) -> None:
+        heads = {event.user_id: active_heads_in(hashes[event.user_id]) for event in asked}
         batches: dict[str, list[Delivery]] = {}
         for event in asked:
             if isinstance(event, Open):
@@ -68,25 +94,18 @@ class Opening:
         self._presence.changes.put(
             Arrived(event.user_id, tuple(heads[event.user_id]), is_news=isinstance(event, Open))
             for event in asked
-            if not isinstance(event, Recall)
         )
-        recalled = [event.user_id for event in asked if isinstance(event, Recall)]
-        if recalled:
-            await self._load_unread(list(dict.fromkeys(recalled)))
 
-    async def _heads(self, users: list[UUID]) -> dict[UUID, dict[UUID, int]]:
-        """Conversation → head of those that aren't archived."""
+    async def _hashes(self, asked: Sequence[Asked]) -> Hashes:
+        """HEADS of those who ask."""
+        users = list({event.user_id for event in asked})
         batch = self._around.cache.batch()
         for user_id in users:
             batch.add("HGETALL", HEADS(user_id))
             # Gateways renew their sessions: so it outlives them, and says whom a leaving concerns.
             batch.add("EXPIRE", HEADS(user_id), HEADS.ttl)
         answers = (await batch.run())[::2]
-        hashes = dict(zip(users, map(_fields, answers), strict=True))
-        unknown = [user_id for user_id, fields in hashes.items() if COMPLETE not in fields]
-        if unknown:
-            hashes |= await self._load_heads(unknown)
-        return {user_id: active_heads_in(fields) for user_id, fields in hashes.items()}
+        return dict(zip(users, map(_fields, answers), strict=True))
 
     async def _load_heads(self, users: list[UUID]) -> Hashes:
         """Fills the users' hashes from PostgreSQL; from then on `sequence.publish` keeps them."""

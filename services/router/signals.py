@@ -40,6 +40,7 @@ class Signals:
         await self._station.channel.consume(queue, self._receive, acknowledged=False)
         runs = (
             self._opening.run(),
+            self._opening.load(),
             self._presence.run(),
             self._catching_up.run(),
             self._typing.run(),

@@ -1,6 +1,7 @@
 """What the parts of a router work with."""
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import Final
 
 from libs.common.asking import Asking
@@ -14,6 +15,10 @@ from services.router.store import Store, StoreError
 PASSING: Final = (*StoreError, CacheError, Overloaded, Unroutable, TimeoutError)
 """Troubles that pass."""
 
+CONNECTIONS: Final = 4
+"""To PostgreSQL, of one router."""
+SYNCS_AT_ONCE: Final = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -24,6 +29,8 @@ class Surroundings:
     store: Store
     asking: Asking
     gateways: Gateways
+    syncs: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(SYNCS_AT_ONCE))
+    """SYNCs under way: the other connections to PostgreSQL are left to who decides."""
 
     @property
     def limit(self) -> Limit:

@@ -205,7 +205,7 @@ async def search(plan: Plan) -> None:
     ]
     queries = [f"/messages/search?limit=50&q={query}" for query in queries]
     async with rest(plan, anna) as client:
-        first = await timed_reads(client, queries[:1], 1)
+        first = await timed_reads(client, ["/messages/search?q=nowhere"], 1)
         tell("search, the first of all", first, None, "reads 100,000 messages as they are")
         await indexed(plan, anna)
         took = await timed_reads(client, queries)
