@@ -22,6 +22,8 @@ from services.rest_api.store import QUERIES, Row, Store, message_in
 
 READ_FIRST: Final = 4_000
 """Messages that a search reads before it asks an index, over all of the user's conversations."""
+READ_MOST: Final = 2 * READ_FIRST
+"""A second look that finds more to read was misled by a burst: then the indexes are cheaper."""
 OF_EACH_LEAST: Final = 20
 UNINDEXED_MOST: Final = 1_000
 """More messages than that shall not be read as they are by each search."""
@@ -132,7 +134,9 @@ class Finding:
         # Where a few conversations have most of the messages, little was read of those.
         since = seen.since_for(READ_FIRST)
         if since is not None and since > parameters["since"]:
-            seen = self._newest(asked, parameters | {"since": since, "each": READ_FIRST})
+            seen = self._newest(
+                asked, parameters | {"since": since, "each": READ_FIRST, "most": READ_MOST}
+            )
             if len(seen.hits) == limit:
                 return seen.hits
         self._index(searched)
@@ -156,12 +160,14 @@ class Finding:
 
 def _parameters(searched: Sequence[_Searched], asked: Sequence[Alternative]) -> dict[str, Any]:
     behind = [one for one in searched if one.unindexed]
+    each = max(READ_FIRST // max(1, len(searched)), OF_EACH_LEAST)
     return {
         **dict(_texts(asked)),
         "ids": [one.conversation_id for one in searched],
         "tails": [one.conversation_id for one in behind],
         "indexed": [one.indexed_seq for one in behind],
-        "each": max(READ_FIRST // max(1, len(searched)), OF_EACH_LEAST),
+        "each": each,
+        "most": each * len(searched) + 1,
     }
 
 

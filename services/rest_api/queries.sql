@@ -100,7 +100,8 @@ where (user1_id = %(user_id)s or user2_id = %(user_id)s)
 -- name: search_newest
 -- The newest messages of each conversation, read as they are: whatever is common is found
 -- here, without reading and sorting every message that has it. `horizon`: all that is newer was
--- read, from `top` on, `read` messages; null when nothing older was left out.
+-- read, from `top` on, `read` messages; null when nothing older was left out. More than `most` in
+-- all: nothing counts as read, as we can't say which were left out.
 with newest as materialized (
     select m.*
     from unnest(%(ids)s::uuid[]) as searched(id)
@@ -110,9 +111,11 @@ with newest as materialized (
         order by created_at desc
         limit %(each)s
     ) as m
+    limit %(most)s
 ),
 cut as (
-    select max(oldest) as horizon
+    select case when (select count(*) from newest) < %(most)s then max(oldest)
+                else '9999-01-01'::timestamptz end as horizon
     from (select min(created_at) as oldest from newest
           group by conversation_id having count(*) = %(each)s) as cut_off
 ),

@@ -36,6 +36,9 @@ SEARCHED: Final = 100_000
 CONVERSATIONS: Final = 200
 WORDS: Final = 5_000
 BATCH: Final = 1_000
+YEAR_MS: Final = 365 * 86_400_000
+PAUSE_MS: Final = 37 * 60_000
+"""What was said beforehand was said in the course of the last year."""
 WITHIN_S: Final = 120.0
 
 now = time.perf_counter
@@ -252,7 +255,7 @@ def rest(plan: Plan, user: UUID, **claims: str) -> httpx.AsyncClient:
 def new_conversation(plan: Plan, user1: UUID, user2: UUID) -> InsertConversation:
     match_id = uuid4()
     conversation_id = id_beside(match_id, uuid7, plan.partitions)
-    at = time.time_ns() // 1_000_000
+    at = time.time_ns() // 1_000_000 - YEAR_MS
     return InsertConversation(conversation_id, 1, match_id, user1, user2, at)
 
 
@@ -263,7 +266,7 @@ def born(plan: Plan, user: UUID, count: int) -> list[Entry]:
 def said(conversation: InsertConversation, seq: int, sender: UUID, content: str) -> InsertMessage:
     return InsertMessage(
         conversation.conversation_id, seq, uuid7(), sender, uuid4(), content,
-        conversation.created_at + seq,
+        conversation.created_at + seq * PAUSE_MS,
     )  # fmt: skip
 
 
