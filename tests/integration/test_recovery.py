@@ -77,7 +77,7 @@ async def test_redis_is_emptied_in_the_midst_of_conversations(system: System, ho
                 assert all(map(same, firsts, agains))
                 for known, read in zip(acknowledged, histories, strict=True):
                     assert known <= read, "acknowledged, but not in history"
-        await hold_together(system, house, chats, live="some")
+        await hold_together(system, house, chats)  # all of it came live, too
         assert all(len(device.sessions) == 1 for chat in chats for device in chat.devices)
 
 
