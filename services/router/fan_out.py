@@ -3,8 +3,8 @@
 from collections.abc import Collection, Iterable, Mapping
 from uuid import UUID
 
-from libs.common.protocol.deliveries import Answer, Delivery, ToUser
-from libs.common.protocol.frames import encode_frame
+from libs.common.protocol.deliveries import Answer, Delivery, Note, ToUser
+from libs.common.protocol.frames import ServerFrame, encode_frame
 from services.router.rules.decisions import Announcement, Answered
 
 Listeners = Mapping[UUID, Mapping[UUID, str]]
@@ -29,6 +29,19 @@ def fan_out(
             to_user = _to_user(notice)
             for gateway_id in gateways:
                 by_gateway.setdefault(gateway_id, []).append(to_user)
+    return by_gateway
+
+
+def notes(
+    told: Iterable[tuple[UUID, ServerFrame]], listeners: Listeners
+) -> dict[str, list[Delivery]]:
+    """The same for what is no entry: a frame for each session of a user."""
+    by_gateway: dict[str, list[Delivery]] = {}
+    for user_id, frame in told:
+        if gateways := set(listeners[user_id].values()):
+            note = Note(user_id, encode_frame(frame))
+            for gateway_id in gateways:
+                by_gateway.setdefault(gateway_id, []).append(note)
     return by_gateway
 
 

@@ -29,9 +29,9 @@ from libs.common.keys import (
     USERS,
     Key,
 )
-from libs.common.protocol.deliveries import Delivery, Note
-from libs.common.protocol.frames import ServerFrame, UserOffline, UserOnline, encode_frame
+from libs.common.protocol.frames import ServerFrame, UserOffline, UserOnline
 from services.router import sequence
+from services.router.fan_out import notes
 from services.router.inbox import Inbox
 from services.router.surroundings import PASSING, Station
 
@@ -105,12 +105,8 @@ class Ended:
     conversation_id: UUID
 
 
-@dataclass(frozen=True, slots=True)
-class _Told:
-    """A frame for one user."""
-
-    user_id: UUID
-    frame: ServerFrame
+_Told = tuple[UUID, ServerFrame]
+"""A frame for one user."""
 
 
 class Presence:
@@ -158,7 +154,7 @@ class Presence:
             others = await self._enter(arrived.user_id, some)
             if arrived.is_news:
                 await self._tell(
-                    _Told(other, UserOnline(conversation_id, arrived.user_id))
+                    (other, UserOnline(conversation_id, arrived.user_id))
                     for conversation_id, users in others
                     for other in users
                 )
@@ -180,8 +176,8 @@ class Presence:
             first, second = pair
             await self._tell(
                 (
-                    _Told(first, UserOnline(begun.conversation_id, second)),
-                    _Told(second, UserOnline(begun.conversation_id, first)),
+                    (first, UserOnline(begun.conversation_id, second)),
+                    (second, UserOnline(begun.conversation_id, first)),
                 )
             )
 
@@ -235,7 +231,7 @@ class Presence:
                 batch.script(_LEAVE, USERS(conversation_id), str(user_id))
             others = zip(some, map(_ids, await batch.run()), strict=True)
             await self._tell(
-                _Told(other, UserOffline(conversation_id, user_id, last_seen_at))
+                (other, UserOffline(conversation_id, user_id, last_seen_at))
                 for conversation_id, users in others
                 for other in users
             )
@@ -292,13 +288,8 @@ class Presence:
         frames = list(told)
         if not frames:
             return
-        users = list({item.user_id for item in frames})
-        listeners = await sequence.sessions(self._cache, users)
-        batches: dict[str, list[Delivery]] = {}
-        for item in frames:
-            note = Note(item.user_id, encode_frame(item.frame))
-            for gateway_id in set(listeners[item.user_id].values()):
-                batches.setdefault(gateway_id, []).append(note)
+        listeners = await sequence.sessions(self._cache, list({user_id for user_id, _ in frames}))
+        batches = notes(frames, listeners)
         await self._station.around.gateways.deliver(self._station.channel, batches)
 
 

@@ -14,7 +14,7 @@ from libs.common.broker import Overloaded, Unroutable
 from libs.common.keys import TYPING
 from libs.common.outbox import Outbox
 from libs.common.protocol import codec, writes
-from libs.common.protocol.deliveries import Delivery, Note, ToSession
+from libs.common.protocol.deliveries import Delivery, ToSession
 from libs.common.protocol.events import Typing
 from libs.common.protocol.frames import (
     ErrorRef,
@@ -26,6 +26,7 @@ from libs.common.protocol.frames import (
 )
 from libs.common.topology import typing
 from services.router import sequence
+from services.router.fan_out import notes
 from services.router.inbox import Inbox
 from services.router.memory import Memory
 from services.router.rules.decisions import Announcement, Answered, refusal
@@ -104,10 +105,8 @@ class TypingUsers:
             told.append((membership.other(signal.user_id), frame))
         self._note(signals)
         listeners = await self._keep([frame for _, frame in told], [user for user, _ in told])
-        for user_id, frame in told:
-            note = Note(user_id, encode_frame(frame))
-            for gateway_id in set(listeners[user_id].values()):
-                batches.setdefault(gateway_id, []).append(note)
+        for gateway_id, frames in notes(told, listeners).items():
+            batches.setdefault(gateway_id, []).extend(frames)
         await self._around.gateways.deliver(self._station.channel, batches)
 
     def _note(self, signals: Sequence[Typing | _Ended]) -> None:
