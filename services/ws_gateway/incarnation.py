@@ -149,10 +149,7 @@ class Incarnation:
     def _on_written(self, change: Change, too_many: TooMany | None) -> None:
         match change:
             case Entered(_, session_id) if too_many is not None:
-                if connection := self._registry.session(session_id):
-                    connection.perform(
-                        connection.session.turn_down(too_many.error, too_many.retry_after_ms)
-                    )
+                self._on_refused(session_id, too_many)
             case Entered(_, session_id):
                 self._on_registered(session_id)
             case Renewed(user_id, session_ids):

@@ -25,6 +25,7 @@ class Send(_Event, tag="send", frozen=True):
     client_message_id: UUID | None
     content: str
     accepted_at: Moment
+    """When its gateway took it; the message's own time is its permit's (decision 0016)."""
     session_id: UUID
     gateway_id: str
 
