@@ -9,7 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
-from libs.client.session import Frame
+from libs.client.session import Frame, Refused
 from libs.common.domain.partition import partition_of
 from libs.common.keys import HEADS
 from local.roles import ROUTER
@@ -185,4 +185,40 @@ async def test_postgresql_dies_and_comes_back(system: System, house: House) -> N
             house.send("postgres", signal.SIGKILL)
             await go_on(chats, 5)
             await house.connect_to_database(within_s=30)
+        await hold_together(system, house, chats)
+
+
+async def test_others_chat_on_while_one_needs_postgresql_and_it_is_away(
+    system: System, house: House
+) -> None:
+    """Promise 9: in each partition somebody writes to a conversation that no router knows."""
+
+    async def is_refused(chat: Chat, unknown: UUID) -> None:
+        session = await chat.devices[0].session()
+        while True:
+            try:
+                await session.send_message(unknown, "anybody?")
+            except TimeoutError:
+                continue
+            except Refused as refused:
+                assert refused.frame["code"] == 404
+                return
+
+    unknown = {partition_of(one, PARTITIONS): one for one in (uuid4() for _ in range(99))}
+    async with chats_everywhere(system, each=2) as chats:
+        async with talking(chats), asyncio.TaskGroup() as tasks:
+            await go_on(chats, 10)
+            await asyncio.to_thread(house.stack.stop_program, "postgres")
+            try:
+                refusals = [
+                    tasks.create_task(is_refused(chat, conversation))
+                    for chat, conversation in zip(chats, unknown.values(), strict=False)
+                ]
+                for _ in range(3):
+                    await go_on(chats, 3)
+                assert not any(refusal.done() for refusal in refusals)
+            finally:
+                await asyncio.to_thread(house.stack.start_program, "postgres")
+            await house.connect_to_database(within_s=30)
+            await asyncio.gather(*refusals)
         await hold_together(system, house, chats)
