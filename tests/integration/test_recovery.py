@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 
 from libs.client.session import Frame, Refused
 from libs.common.domain.partition import partition_of
-from libs.common.keys import HEADS
+from libs.common.keys import HEADS, SEQ, UNREAD
 from local.roles import ROUTER
 from tests.integration.conftest import System
 from tests.integration.talking import (
@@ -117,8 +117,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
         Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
     ):
         # Here every router stands still after the confirmed write and before it tells anyone.
-        obstacles = {HEADS(user): "no hash" for chat in chats for user in chat.users}
-        await redis.mset(obstacles)
+        await redis.execute_command("ACL", "SETUSER", "default", "-hgetall")  # type: ignore[no-untyped-call]
         async with asyncio.TaskGroup() as tasks:
             try:
                 for chat in chats:
@@ -126,7 +125,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
                 await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
                 killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
             finally:
-                await redis.delete(*obstacles)
+                await redis.execute_command("ACL", "SETUSER", "default", "+hgetall")  # type: ignore[no-untyped-call]
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
@@ -175,6 +174,23 @@ async def test_rabbitmq_dies_and_comes_back(system: System, house: House) -> Non
                 await sent_away(device)
             await go_on(chats, RESTART_S)
         await hold_together(system, house, chats, live="some")
+
+
+async def test_keys_of_a_wrong_type_stop_nobody(system: System, house: House) -> None:
+    """Promise 9: a foreign hand in Redis costs what was in those keys, and nobody's chat."""
+    async with (
+        chats_everywhere(system, gateway_urls(house)) as chats,
+        Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
+    ):
+        async with talking(chats):
+            await go_on(chats, 10)
+            for key in (HEADS, UNREAD):
+                await redis.mset({key(user): "no hash" for chat in chats for user in chat.users})
+            for chat in chats:
+                await redis.delete(SEQ(chat.conversation))
+                await redis.hset(SEQ(chat.conversation), "no", "string")
+            await go_on(chats, 2)
+        await hold_together(system, house, chats)
 
 
 async def test_postgresql_dies_and_comes_back(system: System, house: House) -> None:
