@@ -44,6 +44,19 @@ class Fault(Protocol):
         """
 
 
+@dataclass(frozen=True)
+class Done:
+    """A fault whose striking is a function."""
+
+    name: str
+    touches: Touches
+    target_s: float | None
+    do: "Callable[[Scene, Random], Awaitable[str]]"
+
+    async def strike(self, scene: "Scene", random: Random) -> str:
+        return await self.do(scene, random)
+
+
 class Unexpected(Exception):
     """What the system did, or failed to do, under a fault. A violation like the checker's."""
 

@@ -5,9 +5,8 @@ import json
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
 from random import Random
 from time import perf_counter
 from uuid import UUID, uuid4
@@ -22,7 +21,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.protocol.codec import WRITES
 from libs.common.protocol.writes import InsertMessage
 from libs.common.topology import MATCH_CREATED, MATCHES_EXCHANGE, events, matches, signals, writes
-from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected, become
+from tests.chaos.faults import Done, Fault, Scene, Servers, Unexpected, become
 from tests.integration.watching import PARTITIONS
 
 RABBITMQ_S = 15.0
@@ -33,19 +32,6 @@ ALARM_S = 5.0
 STALL_S = 10.0
 CHATS_ON_S = 10.0
 """While PostgreSQL is away: within so many seconds messages flow in every partition."""
-
-
-@dataclass(frozen=True)
-class ServerFault:
-    """A fault as a function."""
-
-    name: str
-    touches: Touches
-    target_s: float | None
-    does: Callable[[Scene, Random], Awaitable[str]]
-
-    async def strike(self, scene: Scene, random: Random) -> str:
-        return await self.does(scene, random)
 
 
 # ------------------------------------------------------------------ death and return
@@ -331,37 +317,35 @@ async def open_database(servers: Servers) -> AsyncIterator["asyncpg.Connection[a
 def faults(*, is_short: bool) -> list[Fault]:
     outage_s = 6.0 if is_short else 60.0
     return [
-        ServerFault(
+        Done(
             "RabbitMQ killed", "everyone", RABBITMQ_S, lambda scene, _: _killed(scene, "rabbitmq")
         ),
-        ServerFault(
+        Done(
             "RabbitMQ restarted",
             "everyone",
             RABBITMQ_S,
             lambda scene, _: _away(scene, "rabbitmq", 0),
         ),
-        ServerFault("RabbitMQ memory alarm", "nobody", None, _memory_alarm),
-        ServerFault("router consumer cancelled", "nobody", None, _router_consumer_cancelled),
-        ServerFault("gateway consumer cancelled", "gateway", None, _gateway_consumer_cancelled),
-        ServerFault("matches unbound", "nobody", None, _matches_unbound),
-        ServerFault("poison for routers", "nobody", None, _poison_for_routers),
-        ServerFault("Redis emptied", "nobody", BACK_UP_S, _emptied),
-        ServerFault("Redis killed", "nobody", BACK_UP_S, lambda scene, _: _killed(scene, "redis")),
-        ServerFault(
+        Done("RabbitMQ memory alarm", "nobody", None, _memory_alarm),
+        Done("router consumer cancelled", "nobody", None, _router_consumer_cancelled),
+        Done("gateway consumer cancelled", "gateway", None, _gateway_consumer_cancelled),
+        Done("matches unbound", "nobody", None, _matches_unbound),
+        Done("poison for routers", "nobody", None, _poison_for_routers),
+        Done("Redis emptied", "nobody", BACK_UP_S, _emptied),
+        Done("Redis killed", "nobody", BACK_UP_S, lambda scene, _: _killed(scene, "redis")),
+        Done(
             f"Redis stalled {STALL_S:.0f} s",
             "nobody",
             BACK_UP_S,
             lambda scene, _: _stalled(scene, "redis", STALL_S),
         ),
-        ServerFault(
-            "PostgreSQL killed", "nobody", BACK_UP_S, lambda scene, _: _killed(scene, "postgres")
-        ),
-        ServerFault(
+        Done("PostgreSQL killed", "nobody", BACK_UP_S, lambda scene, _: _killed(scene, "postgres")),
+        Done(
             f"PostgreSQL away {outage_s:.0f} s",
             "nobody",
             BACK_UP_S,
             lambda scene, _: _away(scene, "postgres", outage_s),
         ),
-        ServerFault("PostgreSQL deadlock", "nobody", None, _deadlock),
-        ServerFault("PostgreSQL row refused", "nobody", None, _row_refused),
+        Done("PostgreSQL deadlock", "nobody", None, _deadlock),
+        Done("PostgreSQL row refused", "nobody", None, _row_refused),
     ]
