@@ -16,7 +16,6 @@ from websockets.exceptions import WebSocketException
 
 from libs.client.session import SessionClosed
 from local.failure import StackError
-from local.roles import PERSISTER, ROUTER
 from tests.chaos.checker import Violation
 from tests.chaos.evidence import Injection
 from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected
@@ -77,7 +76,7 @@ class Struck:
     """When messages flowed again."""
 
     def may_close(self, gateway: str, at: float) -> bool:
-        """Whether a session that was closed then, of this gateway (`""`: not known), is its doing."""
+        """Whether a session of this gateway (`""`: not known) that was closed then is its doing."""
         if at < self.began or (self.ended is not None and at > self.ended + AFTERMATH_S):
             return False
         return self.touches == "everyone" or (

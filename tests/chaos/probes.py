@@ -138,6 +138,15 @@ class Probes:
             if probe.gateway != probe.home and self._is_open(probe.home):
                 await (await probe.device.session()).close()
 
+    def told(self) -> dict[UUID, dict[str, int]]:
+        """By conversation: what was sent and acknowledged, and the number it was told to have."""
+        told: dict[UUID, dict[str, int]] = {probe.conversation: {} for probe in self._probes}
+        for probe in self._probes:
+            for content, sent in probe.by_content.items():
+                if sent.seq is not None:
+                    told[probe.conversation][content] = sent.seq
+        return told
+
     # ------------------------------------------------------------------ measuring
 
     async def flows(self, since: float, within_s: float) -> float | None:
