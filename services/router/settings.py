@@ -17,4 +17,4 @@ class RouterSettings(RoleSettings):
     router_pacing_ms: float = Field(2.0, ge=0)
     """The least time from the start of one batch of a partition to the next one's."""
     router_conversations: int = Field(2_000, ge=100)
-    """Conversations that one partition keeps in memory: about 80 KiB each when long, 2 when new."""
+    """Conversations that one partition keeps in memory: 150 KiB each when long, 2 when new."""

@@ -108,6 +108,9 @@ class Worker:
     ) -> None:
         """Until `leave` is set; what is in hand is finished then."""
         worker = cls(around, partition, channel)
+        # Again: a queue that somebody has deleted must not stop its partition for ever.
+        for queue in (topology.events(partition), topology.signals(partition), writes(partition)):
+            await channel.declare(queue)
         await channel.consume(worker._source, worker._receive)
         tasks = (
             *await worker._signals.begin(),

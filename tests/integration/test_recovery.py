@@ -6,12 +6,14 @@ import signal
 from collections.abc import AsyncIterator, Iterable, Sequence
 from uuid import UUID, uuid4
 
+import aio_pika
 import pytest
 from redis.asyncio import Redis
 
 from libs.client.session import Frame, Refused
 from libs.common.domain.partition import partition_of
 from libs.common.keys import HEADS, SEQ, UNREAD
+from libs.common.topology import signals
 from local.roles import ROUTER
 from tests.integration.conftest import System
 from tests.integration.talking import (
@@ -191,6 +193,22 @@ async def test_keys_of_a_wrong_type_stop_nobody(system: System, house: House) ->
                 await redis.hset(SEQ(chat.conversation), "no", "string")
             await go_on(chats, 2)
         await hold_together(system, house, chats)
+
+
+async def test_deleted_queues_come_back(system: System, house: House) -> None:
+    """Promise 9: a broker, or a hand, that takes queues away stops nobody for long."""
+    async with chats_everywhere(system, gateway_urls(house)) as chats:
+        async with talking(chats):
+            await go_on(chats, 10)
+            connection = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
+            async with connection, connection.channel() as channel:
+                for partition in range(PARTITIONS):
+                    await channel.queue_delete(signals(partition).name)
+            await go_on(chats, 10)
+        await hold_together(system, house, chats, live="some")
+        for chat in chats:
+            async with await system.open(chat.users[0]):
+                pass  # CONNECT_SUCCESS has come, which needs that queue.
 
 
 async def test_postgresql_dies_and_comes_back(system: System, house: House) -> None:
