@@ -36,6 +36,8 @@ PATIENCE_S: Final = 120.0
 """Then what has no answer is given up as unknown."""
 LIMITED_MOST: Final = 20
 """A frame that was refused with 429 so often is given up."""
+SPACING_S: Final = 0.12
+"""Between messages that were refused with 429, when they are sent again."""
 READ_MOST: Final = 200
 """Ids in one MARK_AS_READ."""
 
@@ -83,16 +85,17 @@ class Client:
         url: Callable[[], str],
         token: str,
         recorder: Recorder,
+        *,
         random: Random,
     ) -> None:
         """`url` is asked before each connect."""
         self.user = user
         self.device = device
         self.views: dict[UUID, View] = {}
-        self.own: deque[str] = deque(maxlen=30)
-        """messageIds of its newest messages."""
-        self.seen: deque[str] = deque(maxlen=30)
-        """messageIds of the other users' newest."""
+        self.own: deque[tuple[UUID, str]] = deque(maxlen=30)
+        """Conversation and messageId of its newest messages."""
+        self.seen: deque[tuple[UUID, str]] = deque(maxlen=30)
+        """The same of the other users' newest."""
         self.sent = 0
         self.acknowledged = 0
         self.line_is_at_fault = False
@@ -492,7 +495,7 @@ class Client:
             self._wake.set()
         match frame["type"]:
             case "MESSAGE_SENT":
-                self.own.append(frame["messageId"])
+                self.own.append((conversation, frame["messageId"]))
                 ask = self._sends.get(frame["clientMessageId"])
                 is_another = frame["clientMessageId"] is None and self._stray("send", conversation)
                 if ask is not None and ask.conversation == conversation and not is_another:
@@ -501,7 +504,7 @@ class Client:
             case "MESSAGE_RECEIVED":
                 if frame["senderId"] != str(self.user):
                     self._unread[conversation][frame["messageId"]] = frame["seq"]
-                    self.seen.append(frame["messageId"])
+                    self.seen.append((conversation, frame["messageId"]))
             case "MESSAGE_READ" if frame["readerId"] == str(self.user):
                 self._is_read(conversation, frame["messageIds"], frame)
             case "MESSAGE_DELETED":
@@ -537,7 +540,7 @@ class Client:
                 self._is_read(conversation, [message["messageId"]], frame)
             else:
                 self._unread[conversation][message["messageId"]] = message["seq"]
-                self.seen.append(message["messageId"])
+                self.seen.append((conversation, message["messageId"]))
         ask = self._syncs.get(conversation)
         is_stray = self._stray("sync", conversation)
         if ask is not None:
@@ -561,7 +564,10 @@ class Client:
         if code == 429:
             ask.refused += is_sure
             ask.limited += 1
-            ask.due = perf_counter() + wait_s
+            before = self._asks[: self._asks.index(ask)]
+            waiting = sum(one.limited > 0 for one in before)
+            # One after the other: the limit has room for one by then, not for all.
+            ask.due = perf_counter() + wait_s + waiting * SPACING_S
             if ask.limited >= LIMITED_MOST:
                 self._give_up(ask)
         elif code >= 500:
