@@ -3,11 +3,12 @@
 import fcntl
 import os
 import signal as signals
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from local import edge, environment, leftovers, roles
+from local import edge, environment, leftovers, roles, servers
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import remembered_ports
@@ -165,6 +166,21 @@ class Stack:
         if pid is None:
             raise StackError(f"{name} does not run.")
         os.kill(pid, number)
+
+    def rabbitmqctl(self, *arguments: str) -> str:
+        """What RabbitMQ's own tool prints, asked of the stack's private broker."""
+        ports = remembered_ports(self.layout.ports)
+        asked = subprocess.run(
+            [servers.RABBITMQ_CTL, "--quiet", *arguments],
+            env=servers.rabbitmq_environment(self.layout, ports["epmd"], ports["erlang"]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.returncode:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {asked.stderr.strip()}")
+        return asked.stdout
 
     # ------------------------------------------------------------------ inside
 

@@ -14,7 +14,7 @@ import msgspec
 Frame = dict[str, Any]
 
 Kind = Literal["connect", "send", "read", "delete", "sync", "history", "look"]
-"""`read`, `delete` by WebSocket or REST; `history` a page by REST; `look` one message by REST."""
+"""`read` and `delete` by WebSocket or REST; `history` is a page by REST, `look` one message."""
 
 Outcome = Literal["ok", "failed", "unknown"]
 """As the client knows it. `failed`: refused for good (4xx), so it must not have happened;
