@@ -70,9 +70,14 @@ class _Ask:
     """Of a reading: messages that are not READ yet."""
 
     @property
+    def is_refused(self) -> bool:
+        """No try of it can have been accepted."""
+        return self.refused == len(self.sessions)
+
+    @property
     def is_repeatable(self) -> bool:
-        """A message without an id of its own would become two."""
-        return self.kind != "send" or self.client_message_id is not None
+        """A message without an id of its own could become two."""
+        return self.kind != "send" or self.client_message_id is not None or self.is_refused
 
 
 class Client:
@@ -371,7 +376,7 @@ class Client:
         for ask in list(self._asks):
             ask.owed = 0
             # What is behind then is asked for anew.
-            if ask.kind == "sync" or (ask.sessions and not ask.is_repeatable):
+            if ask.kind == "sync" or not ask.is_repeatable:
                 self._give_up(ask)
 
     def _close(self, number: int, code: int | None, reason: str, *, by_client: bool) -> None:
@@ -426,7 +431,7 @@ class Client:
         for ask in list(self._asks):
             if ask.due > now:
                 continue
-            if now - ask.began > PATIENCE_S or (ask.sessions and not ask.is_repeatable):
+            if now - ask.began > PATIENCE_S or not ask.is_repeatable:
                 self._give_up(ask)
                 continue
             if not ask.sessions:
@@ -574,7 +579,7 @@ class Client:
             ask.due = perf_counter() + wait_s
         else:
             ask.refused += is_sure
-            self._end(ask, "failed" if ask.refused == len(ask.sessions) else "unknown", frame)
+            self._end(ask, "failed" if ask.is_refused else "unknown", frame)
         self._wake.set()
 
     def _refused_ask(self, ref: Frame) -> _Ask | None:
@@ -603,7 +608,7 @@ class Client:
         return True
 
     def _give_up(self, ask: _Ask) -> None:
-        self._end(ask, "failed" if ask.refused == len(ask.sessions) else "unknown", None)
+        self._end(ask, "failed" if ask.is_refused else "unknown", None)
 
     def _end(self, ask: _Ask, outcome: Outcome, answer: Frame | None) -> None:
         self._asks.remove(ask)

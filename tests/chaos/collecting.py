@@ -77,6 +77,8 @@ async def collect(
     `explained`: bodies that faults have poisoned. Raises AssertionError when a read isn't
     answered within a minute. That queues don't empty within `within_s` is for the checker.
     """
+    # Faults may have ended the connection that the house had.
+    await house.connect_to_database(within_s=30)
     collecting = _Collecting(house, system, workload, Random(f"{seed}/collecting"))
     for _ in range(REPEATS):
         before = await collecting.quiet(within_s)
