@@ -4,7 +4,7 @@ What they do follows from the seed; when it happens, and so what comes of it, do
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
@@ -33,7 +33,7 @@ LIVE_S: Final = 3.0
 """What comes live comes within so long. Whoever is behind then must SYNC, and the recorded
 frames show that something hadn't come."""
 
-RATES: Final = {
+RATES: Final[Mapping[str, float]] = {
     "read": 0.7,
     "read_by_rest": 0.05,
     "type": 0.3,
@@ -99,6 +99,7 @@ class Workload:
         *,
         users: int = 44,
         rate: float = 250.0,
+        rates: Mapping[str, float] = RATES,
         url: Callable[[], str] | None = None,
     ) -> None:
         """`rate`: messages a second of all together. `url`: where devices connect, if not at the
@@ -114,7 +115,7 @@ class Workload:
         self._url = url or (lambda: system.socket_url)
         self._count = users
         sends = rate / users / ((1 + BURST_MOST) / 2)
-        self._actions: dict[str, float] = {"send": sends} | RATES
+        self._actions: dict[str, float] = {"send": sends, **rates}
         self._acting = asyncio.Event()
         self._devices: list[asyncio.Task[None]] = []
         self._acts: list[asyncio.Task[None]] = []

@@ -1,0 +1,152 @@
+"""The checker is checked: it turns red at every system that is wrong on purpose."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import aio_pika
+import pytest
+from redis.asyncio import Redis
+
+from libs.common.topology import DEAD
+from local.roles import GATEWAY, PERSISTER, REST, ROUTER, Counts, Role
+from local.stack import Stack
+from tests.chaos import collecting
+from tests.chaos.checker import check
+from tests.chaos.client import Client
+from tests.chaos.collecting import collect
+from tests.chaos.evidence import Evidence
+from tests.chaos.extra import Extra, extra
+from tests.chaos.mutants import MUTANTS
+from tests.chaos.recorder import Recorder
+from tests.chaos.workload import Workload
+from tests.integration.conftest import System
+from tests.integration.watching import House, open_house
+
+SEED: Final = 4
+USERS: Final = 12
+ACTS_S: Final = 1.0
+"""Before the fault; half of it after."""
+ASLEEP_S: Final = 0.6
+"""Some devices don't read for so long, at the beginning."""
+PATIENCE_S: Final = 4.0
+"""For what is lost, nobody waits long."""
+QUIET_S: Final = 0.5
+"""A persister flushes every 0.1 s."""
+RATES: Final = {
+    "read": 2.0,
+    "read_by_rest": 0.3,
+    "type": 0.3,
+    "delete": 1.0,
+    "look": 0.3,
+    "history": 0.3,
+    "leave": 0.5,
+    "twice": 1.0,
+}
+"""Of each user, a second: dense enough for each mutant to be met many times."""
+MESSAGES_PER_SECOND: Final = {"drop_one_row_in_1000": 1_600.0}
+USUAL: Final = 300.0
+
+
+@pytest.fixture(scope="module")
+def stack() -> Iterator[Stack]:
+    limits = ("CHAT_MESSAGES_PER_SECOND", "CHAT_CALLS_PER_SECOND", "CHAT_SYNCS_PER_SECOND")
+    environ = {
+        variable: value
+        for variable, value in os.environ.items()
+        if not variable.startswith("CHAT_") or variable == "CHAT_PARTITIONS"
+    }
+    stack = Stack("mutants", environ | dict.fromkeys(limits, "1000000"))
+    stack.start(Counts(gateway=1, router=1, persister=1, rest=1), fresh=True, tied=True)
+    yield stack
+    stack.stop()
+
+
+async def leave_evidence(stack: Stack, role: Role, mutant: str | None) -> Evidence:
+    """What fresh users leave who chat while that role is one process, of that mutant."""
+    system = System(stack.environment())
+    recorder = Recorder()
+    async with AsyncExitStack() as scene:
+        house = await scene.enter_async_context(open_house(stack))
+        await _bury_the_past(house)
+        if role.listens:
+            process = await scene.enter_async_context(_replaced(system, stack, role, mutant))
+            workload = await scene.enter_async_context(_workload(system, recorder, mutant))
+        else:
+            # Whom a mutant can't even introduce to each other, nobody can watch.
+            workload = await scene.enter_async_context(_workload(system, recorder, mutant))
+            process = await scene.enter_async_context(_replaced(system, stack, role, mutant))
+        workload.start()
+        for client in _sleepers(workload):
+            await _fall_asleep(client)
+        await asyncio.sleep(ACTS_S)
+        await _strike(house, process, mutant)
+        await asyncio.sleep(ACTS_S / 2)
+        snapshots = await workload.settle(PATIENCE_S)
+        return await collect(
+            house, system, workload, recorder, snapshots, seed=SEED, within_s=PATIENCE_S
+        )
+
+
+@asynccontextmanager
+async def _replaced(
+    system: System, stack: Stack, role: Role, mutant: str | None
+) -> AsyncIterator[Extra]:
+    """Instead of the role's program a process of ours; a listening one is met past the edge."""
+    program = f"{role.name}-1"
+    async with extra(stack, role, f"{role.name}-x", mutant=mutant) as process:
+        await asyncio.to_thread(stack.stop_program, program)
+        address = f"127.0.0.1:{process.port}/api/chat"
+        if role is GATEWAY:
+            system.socket_url = f"ws://{address}/ws"
+        elif role is REST:
+            system.base = f"http://{address}"
+        try:
+            yield process
+        finally:
+            await asyncio.to_thread(stack.start_program, program)
+            await process.kill()
+
+
+def _workload(system: System, recorder: Recorder, mutant: str | None) -> Workload:
+    rate = MESSAGES_PER_SECOND.get(mutant or "", USUAL)
+    return Workload(system, SEED, recorder, users=USERS, rate=rate, rates=RATES)
+
+
+def _sleepers(workload: Workload) -> list[Client]:
+    """The last device of each; of the first users all, so that nobody reads for them."""
+    one, other, *others = workload.people
+    last = [person.devices[-1] for person in others]
+    return [*one.devices, *other.devices, *last[::2]]
+
+
+async def _fall_asleep(client: Client) -> None:
+    """What comes waits in the kernel, and no pong goes, until it wakes."""
+    session = client._session
+    assert session is not None
+    transport = session._socket.transport
+    transport.pause_reading()
+
+    def wake() -> None:
+        if not transport.is_closing():
+            transport.resume_reading()
+
+    asyncio.get_running_loop().call_later(ASLEEP_S, wake)
+
+
+async def _strike(house: House, process: Extra, mutant: str | None) -> None:
+    match mutant:
+        case "acknowledge_before_confirm" | "acknowledge_before_stored" | None:
+            await process.restart()
+        case "flushall_trusted":
+            async with Redis.from_url(house.variables["CHAT_REDIS_URL"]) as redis:
+                await redis.flushall()
+
+
+async def _bury_the_past(house: House) -> None:
+    connection = await aio_pika.connect(house.variables["CHAT_AMQP_URL"])
+    async with connection, connection.channel() as channel:
+        queue = await channel.declare_queue(DEAD, passive=True)
+        await queue.purge()
