@@ -216,7 +216,7 @@ class Worker:
         await self._finished()
         self._finishing = asyncio.create_task(self._finish(arrivals, decided, listeners, poisonous))
         self._finishing.add_done_callback(self._wake)
-        self._memory.trim(decided.changed.values())
+        self._memory.trim(decided.changed.values(), self._waiting.places)
 
     async def _finished(self) -> None:
         """Returns when the batch before is acknowledged. Raises what went wrong with it."""
