@@ -434,7 +434,7 @@ class Client:
             if now - ask.began > PATIENCE_S or not ask.is_repeatable:
                 self._give_up(ask)
                 continue
-            if not ask.sessions:
+            if ask.kind == "send" and not ask.sessions:
                 self._written += 1
                 ask.order = self._written
             ask.sessions.append(self._number)
