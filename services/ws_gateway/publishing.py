@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
+from libs.common.broker import Channel, Overloaded, Unroutable
 from libs.common.domain.partition import partition_of
 from libs.common.metrics import DEAD_LETTERS
 from libs.common.outbox import Outbox
@@ -30,8 +30,9 @@ log = structlog.get_logger()
 class Publishing:
     """One outbox for each partition's events and one for its signals.
 
-    What `event` has taken is retried while its queue refuses it, in order; a lost connection
-    ends it (`failures`), and the clients, who got no answer, send again.
+    What `event` has taken is retried, in order, while its queue refuses it, or is not there: its
+    router declares a deleted one again. A lost connection ends it (`failures`), and the clients,
+    who got no answer, send again.
     """
 
     def __init__(
@@ -117,22 +118,18 @@ class Publishing:
             try:
                 await self._channel.publish(queue, body, lasting=True)
                 break
-            except Overloaded:
-                log.warning("queue refuses", queue=queue, size=len(body), retry_s=backoff)
+            except (Overloaded, Unroutable) as error:
+                log.warning("queue refuses", queue=queue, reason=repr(error), retry_s=backoff)
                 await asyncio.sleep(backoff * random.uniform(0.5, 1.0))
                 backoff = min(backoff * 2, BACKOFF_MOST_S)
-            except Unroutable as error:
-                raise BrokerLost(f"{queue} is gone") from error
 
     async def _publish_signals(self, partition: int, batch: list[Signal]) -> None:
         """A signal that is refused is dropped: the clock repeats an Open, users type on."""
         queue = signals(partition).name
         try:
             await self._channel.publish(queue, SIGNALS.encode(batch), lasting=False)
-        except Overloaded:
-            log.warning("signals dropped", queue=queue, items=len(batch))
-        except Unroutable as error:
-            raise BrokerLost(f"{queue} is gone") from error
+        except (Overloaded, Unroutable) as error:
+            log.warning("signals dropped", queue=queue, items=len(batch), reason=repr(error))
         self._gone(_EVENT_BYTES * len(batch))
 
     async def _bury(self, batch: list[Malformed]) -> None:

@@ -1,51 +1,42 @@
-"""Strikes a whole system of its own with faults, and measures recovery: `make chaos`.
+"""Strikes a whole system of its own with faults while many users chat: `make chaos`.
 
-Ends with 1 when something was violated. So far only the probes talk: conversations of one user
-each side, one in each partition.
+Ends with 1 when something was violated: of what users were told and what is stored (`checker`), of
+what was acknowledged (`verdict`), of recovery (`injecting`).
 """
 
 import argparse
 import asyncio
-import statistics
 import sys
-from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Sequence
+from contextlib import AsyncExitStack
 from itertools import islice
 from random import Random
-from time import monotonic, time
-from typing import NamedTuple
+from time import monotonic, perf_counter, time
+from typing import Final
 from uuid import UUID
 
-import asyncpg
-
+from local.layout import Layout
 from local.progress import Progress
 from tests.chaos import client_faults, process_faults, server_faults
-from tests.chaos.evidence import Injection
+from tests.chaos.checker import check
+from tests.chaos.collecting import collect
+from tests.chaos.evidence import Evidence, Violation, save
 from tests.chaos.faults import Fault, Servers
-from tests.chaos.house import chaos_stack
+from tests.chaos.house import Chaos, chaos_stack
 from tests.chaos.injecting import Injecting, Step, plan
-from tests.chaos.memory import Range, watch_memory
+from tests.chaos.memory import Range, watching_memory
 from tests.chaos.probes import probing
-from tests.integration.queues import open_queues
-from tests.integration.watching import QUEUES, House
-from tests.integration.watching import until as until_holds
+from tests.chaos.recorder import Recorder
+from tests.chaos.verdict import Stored, Told, judge, table
+from tests.chaos.workload import Workload
 
-STORED_WITHIN_S = 10.0
-KINDS = (process_faults, server_faults, client_faults)
-
-
-class Verdict(NamedTuple):
-    """Of all that the probes were told is kept."""
-
-    acknowledged: int
-    lost: int
-    doubled: int
-    renumbered: int
-
-    @property
-    def is_good(self) -> bool:
-        return not (self.lost or self.doubled or self.renumbered)
+KINDS: Final = (process_faults, server_faults, client_faults)
+STORED_WITHIN_S: Final = 10.0
+USERS: Final = 44
+MESSAGES_PER_SECOND: Final = 100.0
+"""Of all users together: what two cores have room for beside the system that is struck."""
+SHOWN_MOST: Final = 30
+"""Violations that are printed; the evidence has them all."""
 
 
 def all_faults(*, is_short: bool) -> list[Fault]:
@@ -53,119 +44,90 @@ def all_faults(*, is_short: bool) -> list[Fault]:
     return [fault for kind in KINDS for fault in kind.faults(is_short=is_short)]
 
 
-async def campaign(chosen: Sequence[Fault], seed: int, minutes: float) -> bool:
+async def campaign(
+    chosen: Sequence[Fault], seed: int, minutes: float, *, users: int = USERS
+) -> bool:
     """Every fault alone, then several at once until the time is over; whether all was well."""
     steps: Iterator[Step] = plan(chosen, Random(seed))
     random, until = Random(seed), monotonic() + minutes * 60
-    async with chaos_stack(progress=Progress()) as chaos:
-        memory: dict[str, Range] = {}
-        watching = asyncio.create_task(watch_memory(chaos.stack, memory))
-        try:
-            async with probing(chaos.house, chaos.system, Servers(chaos.stack)) as probes:
-                injecting = Injecting(chaos.house, chaos.system, probes, say=_say)
-                for step in islice(steps, len(chosen)):
-                    await injecting.take(step, random)
-                while monotonic() < until:
-                    await injecting.take(next(steps), random)
-            await chaos.house.connect_to_database(within_s=30)
-            verdict = await _judged(chaos.house.database, probes.told())
-            left = await _left_over(chaos.house, injecting.explained)
-        finally:
-            watching.cancel()
-            with suppress(asyncio.CancelledError):
-                await watching
-    for line in _table(injecting.injections):
+    recorder = Recorder()
+    async with AsyncExitStack() as scene:
+        chaos = await scene.enter_async_context(chaos_stack(progress=Progress()))
+        memory = await scene.enter_async_context(watching_memory(chaos.stack))
+        workload = await scene.enter_async_context(
+            Workload(chaos.system, seed, recorder, users=users, rate=MESSAGES_PER_SECOND)
+        )
+        async with probing(chaos.house, chaos.system, Servers(chaos.stack)) as probes:
+            workload.start()
+            injecting = Injecting(chaos.house, chaos.system, probes, recorder, say=_say)
+            for step in islice(steps, len(chosen)):
+                await injecting.take(step, random)
+            while monotonic() < until:
+                await injecting.take(next(steps), random)
+            workload.pause()
+        _say(f"all faults are over; {workload.progress()}")
+        evidence = await collect(
+            chaos.house,
+            chaos.system,
+            workload,
+            recorder,
+            await workload.settle(),
+            seed=seed,
+            injections=injecting.injections,
+            explained=injecting.explained,
+        )
+        told = [*probes.told(), *_told(evidence)]
+        stored = await _all_stored(chaos, told)
+    return _reported(evidence, injecting.violations, told, stored, memory)
+
+
+def _told(evidence: Evidence) -> Iterator[Told]:
+    for sent in evidence.operations:
+        if sent.kind == "send" and sent.answer is not None and sent.outcome == "ok":
+            message_id, seq = UUID(sent.answer["messageId"]), sent.answer["seq"]
+            yield Told(sent.ended, sent.user, sent.client_message_id, message_id, seq)
+
+
+async def _all_stored(chaos: Chaos, told: Sequence[Told]) -> list[Stored]:
+    """When all is stored, or should be: what was acknowledged last is still on its way at first."""
+    until = monotonic() + STORED_WITHIN_S
+    while True:
+        rows = await chaos.house.database.fetch(
+            "select sender_id, client_message_id, id, seq from messages"
+        )
+        stored = [Stored(*row) for row in rows]
+        if not judge(told, stored).lost or monotonic() > until:
+            return stored
+        await asyncio.sleep(0.1)
+
+
+def _reported(
+    evidence: Evidence,
+    of_recovery: Sequence[Violation],
+    told: Sequence[Told],
+    stored: Sequence[Stored],
+    memory: dict[str, Range],
+) -> bool:
+    """Prints all that there is to know; whether all was well."""
+    file = Layout("chaos").folder / "evidence.json"
+    save(evidence, file)
+    _say(f"evidence: {file}")
+    began = perf_counter()
+    violations = [*of_recovery, *check(evidence)]
+    heard, wanted = len(evidence.heard), len(evidence.operations)
+    _say(f"checked {wanted} operations and {heard} frames in {perf_counter() - began:.1f} s")
+    for line in table(evidence.injections, told, stored):
         _say(line)
     for program, (least, most) in sorted(memory.items()):
         _say(f"{program:<12} {least:6.0f} to {most:6.0f} MiB")
-    _say(f"seed {seed}, {len(injecting.injections)} injections; {verdict}")
-    violations = [f"{one.rule}: {one.detail}" for one in injecting.violations] + left
-    violations += [text for one in injecting.injections for text in one.untouched_closed]
-    for violation in violations:
+    verdict = judge(told, stored)
+    for violation in violations[:SHOWN_MOST]:
         _say(f"VIOLATION {violation}")
+    _say(
+        f"seed {evidence.seed}, {len(evidence.injections)} injections;"
+        f" {verdict}; {len(violations)} violations"
+    )
     return verdict.is_good and not violations
-
-
-async def _left_over(house: House, explained: Collection[bytes]) -> list[str]:
-    """What still lies in a queue when nobody talks any more, and dead letters that no fault of
-    ours has put there."""
-    left: list[str] = []
-    for prefix in QUEUES.values():
-
-        async def is_empty(prefix: str = prefix) -> bool:
-            return not any(queue.ready for queue in await house.queues(prefix))
-
-        try:
-            await until_holds(is_empty, STORED_WITHIN_S, f"{prefix} is empty")
-        except AssertionError as error:
-            left.append(str(error))
-    async with open_queues(house.variables) as queues:
-        dead = await queues.take_dead()
-    return left + [f"unexplained {letter}" for letter in dead if letter.body not in explained]
-
-
-def judge(
-    told: Mapping[UUID, Mapping[str, int]], stored: Mapping[UUID, Sequence[tuple[int, str]]]
-) -> Verdict:
-    """Holds what senders were told (content → number) against the rows (number, content)."""
-    lost = doubled = renumbered = 0
-    for conversation, messages in told.items():
-        places: defaultdict[str, list[int]] = defaultdict(list)
-        for seq, content in stored[conversation]:
-            places[content].append(seq)
-        doubled += sum(len(numbers) > 1 for numbers in places.values())
-        for content, seq in messages.items():
-            lost += content not in places
-            renumbered += content in places and seq not in places[content]
-    return Verdict(sum(map(len, told.values())), lost, doubled, renumbered)
-
-
-async def _judged(
-    database: "asyncpg.Connection[asyncpg.Record]", told: Mapping[UUID, Mapping[str, int]]
-) -> Verdict:
-    """When all is stored, or should be: what was acknowledged last is still on its way at first."""
-    until = monotonic() + STORED_WITHIN_S
-    verdict = judge(told, await _stored(database, told))
-    while verdict.lost and monotonic() < until:
-        await asyncio.sleep(0.1)
-        verdict = judge(told, await _stored(database, told))
-    return verdict
-
-
-async def _stored(
-    database: "asyncpg.Connection[asyncpg.Record]", conversations: Mapping[UUID, object]
-) -> dict[UUID, list[tuple[int, str]]]:
-    stored: dict[UUID, list[tuple[int, str]]] = {one: [] for one in conversations}
-    for row in await database.fetch(
-        "select conversation_id, seq, content from messages where conversation_id = any($1)",
-        list(conversations),
-    ):
-        stored[row["conversation_id"]].append((row["seq"], row["content"]))
-    return stored
-
-
-def _table(injections: Sequence[Injection]) -> Iterator[str]:
-    """Seconds from a fault's end until messages flow, and until they are stored as well."""
-    by_fault: defaultdict[str, list[Injection]] = defaultdict(list)
-    for injection in injections:
-        by_fault[injection.fault].append(injection)
-    yield f"{'':<30}       flows after    stored after    alone"
-    yield f"{'fault':<30} runs   p50    max     p50    max     max target"
-    for fault, runs in by_fault.items():
-        flows, most_flows = _spread([run.flows_after_s for run in runs])
-        stored, most_stored = _spread([run.stored_after_s for run in runs])
-        _, alone = _spread([run.stored_after_s for run in runs if run.is_alone])
-        target = "" if runs[0].target_s is None else f"{runs[0].target_s:.0f}"
-        times = f"{flows:>5} {most_flows:>6}  {stored:>6} {most_stored:>6}  {alone:>6} {target:>6}"
-        yield f"{fault:<30} {len(runs):>4} {times}"
-
-
-def _spread(seconds: Sequence[float | None]) -> tuple[str, str]:
-    """Median and maximum."""
-    known = [one for one in seconds if one is not None]
-    if not known or len(known) < len(seconds):
-        return "-", "never"
-    return f"{statistics.median(known):.2f}", f"{max(known):.2f}"
 
 
 def _say(text: str) -> None:

@@ -284,7 +284,7 @@ class Client:
 
     async def _connect(self, began: float) -> Session | None:
         """None when it didn't work."""
-        number = self._number
+        number, gave_up = self._number, False
         self._opened = False
         self._strays.clear()
         try:
@@ -298,13 +298,17 @@ class Client:
             if refusal.response.status_code == 401:
                 self._refused(began, SessionClosed(4401, "in the handshake"))
             self._not_before(float(refusal.response.headers.get("Retry-After", 0)))
-        except (OSError, TimeoutError, InvalidHandshake, ConnectionClosed, EOFError):
+        except TimeoutError:
+            # It may have been admitted a moment too late.
+            gave_up = True
+        except (OSError, InvalidHandshake, ConnectionClosed, EOFError):
             pass
         else:
             self._connected(began, number, session)
             return session
         if self._opened:
-            self._close(number, None, "before it was used", by_client=self.line_is_at_fault)
+            by_client = gave_up or self.line_is_at_fault
+            self._close(number, None, "before it was used", by_client=by_client)
         return None
 
     def _connected(self, began: float, number: int, session: Session) -> None:
@@ -434,7 +438,7 @@ class Client:
             if now - ask.began > PATIENCE_S or not ask.is_repeatable:
                 self._give_up(ask)
                 continue
-            if not ask.sessions:
+            if ask.kind == "send" and not ask.sessions:
                 self._written += 1
                 ask.order = self._written
             ask.sessions.append(self._number)

@@ -18,7 +18,8 @@ from libs.client.session import SessionClosed
 from local.failure import StackError
 from tests.chaos.evidence import Injection, Violation
 from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected
-from tests.chaos.probes import Probes
+from tests.chaos.probes import Closure, Probes
+from tests.chaos.recorder import Recorder
 from tests.integration.conftest import System
 from tests.integration.watching import House
 
@@ -87,7 +88,13 @@ class Injecting:
     """Uses the probes and the house of a running campaign."""
 
     def __init__(
-        self, house: House, system: System, probes: Probes, *, say: Callable[[str], None]
+        self,
+        house: House,
+        system: System,
+        probes: Probes,
+        recorder: Recorder,
+        *,
+        say: Callable[[str], None],
     ) -> None:
         self.injections: list[Injection] = []
         self.violations: list[Violation] = []
@@ -96,6 +103,7 @@ class Injecting:
         self._house = house
         self._system = system
         self._probes = probes
+        self._recorder = recorder
         self._servers = Servers(house.stack)
         self._changing = asyncio.Lock()
         self._say = say
@@ -163,11 +171,16 @@ class Injecting:
         )
 
     def _closed_without_cause(self, struck: Struck) -> list[str]:
-        """Of the probes' sessions, those that ended meanwhile and that no fault may have closed."""
+        """Of all sessions, those that ended meanwhile and that no fault may have closed."""
         assert struck.ended is not None
+        by_the_edge = (
+            Closure(closed.at, "", f"{closed.device} by the edge: {closed.code} {closed.reason}")
+            for closed in self._recorder.closed
+            if not closed.by_client
+        )
         return [
             closure.what
-            for closure in self._probes.closures
+            for closure in (*self._probes.closures, *by_the_edge)
             if struck.began <= closure.at <= struck.ended
             and not any(other.may_close(closure.gateway, closure.at) for other in self.struck)
         ]

@@ -1,6 +1,8 @@
 """How much memory each program of a stack has, sampled: least and most, for "stays bounded"."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -17,8 +19,20 @@ class Range(NamedTuple):
     most: float
 
 
-async def watch_memory(stack: Stack, ranges: dict[str, Range]) -> None:
-    """Keeps `ranges` by program, until cancelled."""
+@asynccontextmanager
+async def watching_memory(stack: Stack) -> AsyncIterator[dict[str, Range]]:
+    """By program, kept until the end of the block."""
+    ranges: dict[str, Range] = {}
+    watching = asyncio.create_task(_watch(stack, ranges))
+    try:
+        yield ranges
+    finally:
+        watching.cancel()
+        with suppress(asyncio.CancelledError):
+            await watching
+
+
+async def _watch(stack: Stack, ranges: dict[str, Range]) -> None:
     while True:
         for program, size in (await asyncio.to_thread(_sizes, stack)).items():
             known = ranges.get(program, Range(size, size))

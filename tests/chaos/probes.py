@@ -21,6 +21,7 @@ from libs.client.session import Received, Session, SessionClosed
 from libs.common.domain.partition import partition_of
 from local import readiness
 from tests.chaos.faults import Party, Servers
+from tests.chaos.verdict import Told
 from tests.integration.conftest import System
 from tests.integration.watching import PARTITIONS, House
 
@@ -35,8 +36,10 @@ POLL_S: Final = 0.05
 
 @dataclass(slots=True)
 class Sent:
+    client_message_id: UUID
     at: float
     acknowledged_at: float | None = None
+    message_id: UUID | None = None
     seq: int | None = None
     heard_at: float | None = None
 
@@ -138,14 +141,20 @@ class Probes:
             if probe.gateway != probe.home and self._is_open(probe.home):
                 await (await probe.device.session()).close()
 
-    def told(self) -> dict[UUID, dict[str, int]]:
-        """By conversation: what was sent and acknowledged, and the number it was told to have."""
-        told: dict[UUID, dict[str, int]] = {probe.conversation: {} for probe in self._probes}
-        for probe in self._probes:
-            for content, sent in probe.by_content.items():
-                if sent.seq is not None:
-                    told[probe.conversation][content] = sent.seq
-        return told
+    def told(self) -> list[Told]:
+        """All that was acknowledged."""
+        return [
+            Told(
+                sent.acknowledged_at,
+                probe.user,
+                sent.client_message_id,
+                sent.message_id,
+                sent.seq,
+            )
+            for probe in self._probes
+            for sent in probe.sent
+            if sent.acknowledged_at and sent.message_id and sent.seq
+        ]
 
     # ------------------------------------------------------------------ measuring
 
@@ -249,8 +258,8 @@ class Probes:
         return len(probe.unanswered) < IN_FLIGHT
 
     async def _say(self, probe: Probe, session: Session, content: str) -> None:
-        client_id = str(uuid4())
-        sent = Sent(perf_counter())
+        sent = Sent(uuid4(), perf_counter())
+        client_id = str(sent.client_message_id)
         probe.sent.append(sent)
         probe.by_content[content] = probe.unanswered[client_id] = sent
         await session.send_frame(
@@ -269,6 +278,7 @@ class Probes:
                 sent = probe.unanswered.pop(frame["clientMessageId"], None)
                 if sent is not None:
                     sent.acknowledged_at, sent.seq = received.at, frame["seq"]
+                    sent.message_id = UUID(frame["messageId"])
             case "ERROR":
                 probe.unanswered.pop(frame["ref"].get("clientMessageId", ""), None)
             case "MESSAGE_RECEIVED" if frame["senderId"] != str(probe.user):

@@ -1,0 +1,98 @@
+"""What became of all that was acknowledged, by fault; and the closing table. Pure."""
+
+import statistics
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from tests.chaos.evidence import Injection
+
+
+class Told(NamedTuple):
+    """A message as its sender was told that it is kept."""
+
+    at: float
+    """When (perf_counter)."""
+    sender: UUID
+    client_message_id: UUID | None
+    message_id: UUID
+    seq: int
+
+
+class Stored(NamedTuple):
+    """Of one row of `messages`."""
+
+    sender: UUID
+    client_message_id: UUID | None
+    message_id: UUID
+    seq: int
+
+
+class Verdict(NamedTuple):
+    """Of what was acknowledged, how much is not kept once under the number it was told to have."""
+
+    acknowledged: int
+    lost: int
+    doubled: int
+    reordered: int
+
+    @property
+    def is_good(self) -> bool:
+        return not (self.lost or self.doubled or self.reordered)
+
+
+def judge(told: Iterable[Told], stored: Iterable[Stored]) -> Verdict:
+    """Holds what senders were told against the rows."""
+    rows = {row.message_id: row for row in stored}
+    copies = Counter((row.sender, row.client_message_id) for row in rows.values())
+    acknowledged = lost = doubled = reordered = 0
+    for message in told:
+        acknowledged += 1
+        row = rows.get(message.message_id)
+        lost += row is None
+        reordered += row is not None and row.seq != message.seq
+        has_id = message.client_message_id is not None
+        doubled += has_id and copies[message.sender, message.client_message_id] > 1
+    return Verdict(acknowledged, lost, doubled, reordered)
+
+
+def table(
+    injections: Sequence[Injection], told: Sequence[Told], stored: Sequence[Stored]
+) -> Iterator[str]:
+    """By fault: what was acknowledged from its begin until recovery, and seconds from its end
+    until messages flow again, and until they are stored as well."""
+    by_fault: defaultdict[str, list[Injection]] = defaultdict(list)
+    for injection in injections:
+        by_fault[injection.fault].append(injection)
+    yield f"{'':<63}  flows after    stored after    alone"
+    yield (
+        f"{'fault':<30} runs messages lost doubled reordered"
+        "    p50    max     p50    max     max target"
+    )
+    for fault, runs in by_fault.items():
+        meanwhile = [one for one in told if any(_is_during(one, run) for run in runs)]
+        verdict = judge(meanwhile, stored)
+        flows, most_flows = _spread([run.flows_after_s for run in runs])
+        last, most_last = _spread([run.stored_after_s for run in runs])
+        _, alone = _spread([run.stored_after_s for run in runs if run.is_alone])
+        target = "" if runs[0].target_s is None else f"{runs[0].target_s:.0f}"
+        yield (
+            f"{fault:<30} {len(runs):>4} {verdict.acknowledged:>8} {verdict.lost:>4}"
+            f" {verdict.doubled:>7} {verdict.reordered:>9}"
+            f"  {flows:>5} {most_flows:>6}  {last:>6} {most_last:>6}  {alone:>6} {target:>6}"
+        )
+
+
+def _is_during(message: Told, run: Injection) -> bool:
+    return run.began <= message.at and (
+        run.stored_after_s is None or message.at <= run.lifted + run.stored_after_s
+    )
+
+
+def _spread(seconds: Sequence[float | None]) -> tuple[str, str]:
+    """Median and maximum."""
+    known = [one for one in seconds if one is not None]
+    if not known or len(known) < len(seconds):
+        return "-", "never" if seconds else "-"
+    return f"{statistics.median(known):.2f}", f"{max(known):.2f}"

@@ -1,0 +1,50 @@
+"""What the campaign holds against the rows must be able to fail."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from tests.chaos.evidence import Injection
+from tests.chaos.verdict import Stored, Told, Verdict, judge, table
+
+ANNA = uuid4()
+ONE, TWO, OTHER = ((uuid4(), uuid4()) for _ in range(3))
+"""clientMessageId and messageId."""
+
+
+def row(ids: tuple[UUID, UUID], seq: int) -> Stored:
+    return Stored(ANNA, *ids, seq)
+
+
+TOLD = [Told(10.0, ANNA, *ONE, 2), Told(20.0, ANNA, *TWO, 4)]
+
+
+@pytest.mark.parametrize(
+    ("stored", "verdict"),
+    [
+        ([row(ONE, 2), row(TWO, 4)], Verdict(2, 0, 0, 0)),
+        ([row(ONE, 2), row(TWO, 4), row(OTHER, 6)], Verdict(2, 0, 0, 0)),
+        ([row(ONE, 2)], Verdict(2, 1, 0, 0)),
+        ([row(ONE, 2), row(TWO, 4), row((TWO[0], OTHER[1]), 6)], Verdict(2, 0, 1, 0)),
+        ([row(TWO, 2), row(ONE, 4)], Verdict(2, 0, 0, 2)),
+    ],
+)
+def test_each_wrong_is_counted(stored: list[Stored], verdict: Verdict) -> None:
+    assert judge(TOLD, stored) == verdict
+    assert verdict.is_good == (verdict[1:] == (0, 0, 0))
+
+
+def test_what_was_acknowledged_counts_for_the_fault_that_had_hold_of_it() -> None:
+    run = Injection(
+        fault="router killed",
+        detail="",
+        is_alone=True,
+        target_s=3.0,
+        began=15.0,
+        lifted=16.0,
+        flows_after_s=1.0,
+        stored_after_s=5.0,
+        untouched_closed=[],
+    )
+    *_, line = table([run], TOLD, [row(ONE, 2)])
+    assert line.split() == "router killed 1 1 1 0 0 1.00 1.00 5.00 5.00 5.00 3".split()
