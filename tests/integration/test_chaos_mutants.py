@@ -64,6 +64,22 @@ def stack() -> Iterator[Stack]:
     stack.stop()
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("role", ROLES, ids=lambda role: role.name)
+async def test_a_sound_system_passes(stack: Stack, role: Role) -> None:
+    """The same run, with the same fault, of a process that is as it should be."""
+    assert check(await leave_evidence(stack, role, None)) == []
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("mutant", MUTANTS)
+async def test_a_wrong_system_is_noticed(stack: Stack, mutant: str) -> None:
+    evidence = await leave_evidence(stack, MUTANTS[mutant].role, mutant)
+    broken = Counter(violation.rule for violation in check(evidence))
+    print(mutant, dict(broken))
+    assert broken.keys() & NOTICED_BY[mutant], broken
+
+
 async def leave_evidence(stack: Stack, role: Role, mutant: str | None) -> Evidence:
     """What fresh users leave who chat while that role is one process, of that mutant."""
     system = System(stack.environment())
