@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import subprocess
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -51,9 +52,9 @@ class Extra:
             raise
 
     async def kill(self) -> None:
-        """SIGKILL; returns when the process is gone."""
-        if self._process is not None:
-            self._process.kill()
+        """SIGKILL, to gunicorn's workers too; returns when the process is gone."""
+        if self._process is not None and self.is_running:
+            os.killpg(self._process.pid, signal.SIGKILL)
             await asyncio.to_thread(self._process.wait)
 
     async def restart(self) -> None:

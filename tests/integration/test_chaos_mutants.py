@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -11,7 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from libs.common.topology import DEAD
-from local.roles import GATEWAY, PERSISTER, REST, ROUTER, Counts, Role
+from local.roles import GATEWAY, PERSISTER, REST, ROLES, ROUTER, Counts, Role
 from local.stack import Stack
 from tests.chaos import collecting
 from tests.chaos.checker import check
@@ -48,6 +49,8 @@ RATES: Final = {
 """Of each user, a second: dense enough for each mutant to be met many times."""
 MESSAGES_PER_SECOND: Final = {"drop_one_row_in_1000": 1_600.0}
 USUAL: Final = 300.0
+NOTICED_BY: Final[dict[str, set[str]]] = {}
+"""Rules of the checker, one of which at least must be broken."""
 
 
 @pytest.fixture(scope="module")
