@@ -245,7 +245,7 @@ class World:
             "complete": len(changed) <= limit,
         }
         self._tell(device, result)
-        self._done(device, "sync", talk, began, answer=result)
+        self._done(device, "sync", talk, began, up_to_seq=view.head, answer=result)
         return view.synced(result)
 
     def look(self, name: str, talk: Talk) -> None:
@@ -281,6 +281,8 @@ class World:
                 Injection(
                     fault="none",
                     detail="",
+                    is_alone=True,
+                    target_s=None,
                     began=100.0,
                     lifted=100.5,
                     flows_after_s=0.5,
