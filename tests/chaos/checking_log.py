@@ -7,7 +7,7 @@ from typing import Final
 from uuid import UUID
 
 from tests.chaos.evidence import Frame, Heard, Row
-from tests.chaos.indexed import SHOWN, Found, Indexed, Shown, Talk, messages_in, short
+from tests.chaos.indexed import SHOWN, Found, Indexed, Shown, Talk, short
 from tests.chaos.view import RANK
 
 MESSAGES: Final = ("MESSAGE_SENT", "MESSAGE_RECEIVED")
@@ -196,30 +196,49 @@ def numbers_are_dense(indexed: Indexed) -> Iterator[Found]:
     a message between whose seq and changedSeq it lies, each such change for one number. What
     can't be explained so is a hole. Undecided: a hole where there are more such changes.
     """
-    seen: defaultdict[str, dict[int, str]] = defaultdict(dict)
+    seen: defaultdict[str, set[int]] = defaultdict(set)
+    greatest: dict[str, tuple[int, Heard]] = {}
     changes_heard: set[tuple[str, str]] = set()
     for item in indexed.heard:
         frame = item.frame
-        if "seq" in frame and "conversationId" in frame:
-            seen[frame["conversationId"]].setdefault(frame["seq"], _heard(item))
-        if frame["type"] in CHANGES:
-            for message_id in frame.get("messageIds", ()):
-                changes_heard.add((message_id, frame["type"]))
-        if frame["type"] == "SYNC_RESULT":
-            _see(seen[frame["conversationId"]], frame["messages"], f"by {item.device}")
-    for operation in indexed.evidence.operations:
-        for message in messages_in(operation):
-            _see(seen[message["conversationId"]], (message,), f"by {operation.device}")
+        for name, number in _numbers(frame):
+            if number > greatest.get(name, (0, item))[0]:
+                greatest[name] = number, item
+        if is_entry(frame):
+            seen[frame["conversationId"]].add(frame["seq"])
+            # A deletion is a message's last change.
+            changes_heard |= {(one, frame["type"]) for one in frame.get("messageIds", ())}
+    for shown in indexed.shown():
+        seen[shown.message["conversationId"]].add(shown.message["changedSeq"])
     for name, talk in indexed.talks.items():
-        yield from _holes(talk, seen[name], changes_heard)
+        yield from _misplaced(talk)
+        number, item = greatest.get(name, (0, None))
+        if item is not None and number > talk.head:
+            yield talk.conversation, f"{number} is beyond the head {talk.head}: {_heard(item)}"
+        stored = {1, talk.archived_seq or 1}
+        stored |= {number for row in talk.rows for number in (row.seq, row.changed_seq)}
+        if max(stored) != talk.head:
+            yield talk.conversation, f"the head is {talk.head}, the last entry {max(stored)}"
+        unknown = [n for n in range(1, talk.head + 1) if n not in stored and n not in seen[name]]
+        for number in _unexplained(unknown, talk.rows, changes_heard):
+            yield talk.conversation, f"number {number} of {talk.head} is no entry"
 
 
-def _see(seen: dict[int, str], messages: Iterable[Frame], where: str) -> None:
-    for message in messages:
-        seen.setdefault(message["changedSeq"], where)
+def _numbers(frame: Frame) -> Iterable[tuple[str, int]]:
+    """All that it says of how far logs go."""
+    match frame["type"]:
+        case "CONNECT_SUCCESS":
+            return tuple(frame["heads"].items())
+        case "SYNC_RESULT":
+            return ((frame["conversationId"], frame["head"]),)
+        case _ if "seq" in frame:
+            return ((frame["conversationId"], frame["seq"]),)
+        case _:
+            return ()
 
 
-def _holes(talk: Talk, seen: dict[int, str], heard: set[tuple[str, str]]) -> Iterator[Found]:
+def _misplaced(talk: Talk) -> Iterator[Found]:
+    """Rows that share a number. Several messages may be changed by one entry."""
     by_seq: dict[int, Row] = {}
     for row in talk.rows:
         other = by_seq.setdefault(row.seq, row)
@@ -229,21 +248,9 @@ def _holes(talk: Talk, seen: dict[int, str], heard: set[tuple[str, str]]) -> Ite
         if row.changed_seq != row.seq and row.changed_seq in by_seq:
             other = by_seq[row.changed_seq]
             yield talk.conversation, f"{short(row)} was changed by the number of {short(other)}"
-    stored = {1, talk.archived_seq or 1, *by_seq, *(row.changed_seq for row in talk.rows)}
-    if max(stored) != talk.head:
-        yield talk.conversation, f"the head is {talk.head}, the newest stored entry {max(stored)}"
-    beyond = [number for number in seen if number > talk.head]
-    if beyond:
-        number = min(beyond)
-        yield talk.conversation, f"{number} is beyond the head {talk.head}: {seen[number]}"
-    unknown = [n for n in range(1, talk.head + 1) if n not in stored and n not in seen]
-    for number in _unexplained(unknown, talk.rows, heard):
-        yield talk.conversation, f"number {number} of {talk.head} is no entry"
 
 
-def _unexplained(
-    numbers: list[int], rows: list[Row], heard: set[tuple[str, str]]
-) -> Iterator[int]:
+def _unexplained(numbers: list[int], rows: list[Row], heard: set[tuple[str, str]]) -> Iterator[int]:
     """Of rising numbers those for which no earlier change of a message is left."""
     waiting = iter(rows)
     row = next(waiting, None)

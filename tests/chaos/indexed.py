@@ -72,9 +72,11 @@ class Indexed:
     def sent_contents(self, row: Row) -> set[str]:
         """What was sent as this message; empty when that can't be told (deleted, without an id)."""
         answered = self.answered.get(str(row.message_id))
-        sends = self.sends.get((row.sender, row.client_message_id), ()) if (
-            row.client_message_id
-        ) else ([answered] if answered else ())
+        sends = (
+            self.sends.get((row.sender, row.client_message_id), ())
+            if (row.client_message_id)
+            else ([answered] if answered else ())
+        )
         return {send.content.strip() for send in sends}
 
     def shown(self) -> Iterator[Shown]:
