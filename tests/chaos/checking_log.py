@@ -108,9 +108,10 @@ def _unlike_shown(indexed: Indexed, row: Row, shown: Shown) -> list[str]:
 def _is_status(message: Frame) -> bool:
     """READ without having been DELIVERED is what one can be who reads by REST."""
     status = message["status"]
-    return (message["readAt"] is not None) == (status == "READ") and (
-        status == "READ" or (message["deliveredAt"] is not None) == (status == "DELIVERED")
-    )
+    was_delivered, was_read = message["deliveredAt"] is not None, message["readAt"] is not None
+    if status == "READ":
+        return was_read
+    return not was_read and was_delivered is bool(status == "DELIVERED")
 
 
 def live_messages_come_in_order(indexed: Indexed) -> Iterator[Found]:
@@ -212,8 +213,8 @@ def numbers_are_dense(indexed: Indexed) -> Iterator[Found]:
         seen[shown.message["conversationId"]].add(shown.message["changedSeq"])
     for name, talk in indexed.talks.items():
         yield from _misplaced(talk)
-        number, item = greatest.get(name, (0, None))
-        if item is not None and number > talk.head:
+        if name in greatest and greatest[name][0] > talk.head:
+            number, item = greatest[name]
             yield talk.conversation, f"{number} is beyond the head {talk.head}: {_heard(item)}"
         stored = {1, talk.archived_seq or 1}
         stored |= {number for row in talk.rows for number in (row.seq, row.changed_seq)}

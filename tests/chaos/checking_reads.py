@@ -114,10 +114,9 @@ def what_was_told_is_there(indexed: Indexed) -> Iterator[Found]:
         if operation.outcome == "failed":
             error = operation.answer or {}
             if NOT_FOUND in (error.get("error"), error.get("code")):
-                for message_id in operation.message_ids:
-                    if str(message_id) in knowledge.messages:
-                        detail = f"{message_id} is not found: {told(operation)}"
-                        yield operation.conversation, detail
+                for named in operation.message_ids:
+                    if str(named) in knowledge.messages:
+                        yield operation.conversation, f"{named} is not found: {told(operation)}"
             continue
         talk = indexed.talks.get(str(operation.conversation))
         if talk is None or operation.outcome != "ok" or operation.answer is None:

@@ -81,6 +81,16 @@ class Indexed:
 
     def shown(self) -> Iterator[Shown]:
         """Every `Message` that anybody was told: while it went on, and in the end."""
+        yield from self._shown_meanwhile()
+        for history in self.evidence.histories:
+            for message in history.messages:
+                yield Shown(history.user, message, f"history of {history.user} in the end")
+        for synced in self.evidence.synced:
+            for message in synced.messages:
+                where = f"SYNC of {synced.user} after {synced.after} in the end"
+                yield Shown(synced.user, message, where)
+
+    def _shown_meanwhile(self) -> Iterator[Shown]:
         for item in self.heard:
             if item.frame["type"] == "SYNC_RESULT":
                 where = f"SYNC_RESULT to {item.device}/{item.session} at {item.at:.3f}"
@@ -91,13 +101,6 @@ class Indexed:
                 where = f"{operation.kind} of {operation.device} at {operation.began:.3f}"
                 for message in messages_in(operation):
                     yield Shown(operation.user, message, where)
-        for history in self.evidence.histories:
-            for message in history.messages:
-                yield Shown(history.user, message, f"history of {history.user} in the end")
-        for synced in self.evidence.synced:
-            for message in synced.messages:
-                where = f"SYNC of {synced.user} after {synced.after} in the end"
-                yield Shown(synced.user, message, where)
 
 
 def identity_of(one: Operation | Row) -> Identity:

@@ -196,7 +196,7 @@ class World:
             frame = {**about, **entry}
             self._tell_all(talk, frame)
         else:
-            nothing = {"messageIds": [], "messageId": None, "seq": talk.head}
+            nothing: Frame = {"messageIds": [], "messageId": None, "seq": talk.head}
             frame = {**about, **nothing, "conversationId": str(talk.conversation)}
             self._tell(device, frame)
         self._done(device, "read", talk, began, up_to_seq=up_to, answer=frame)
