@@ -119,6 +119,19 @@ def test_a_page_that_is_not_all_is_known_up_to_its_last_change() -> None:
     assert view.gap
 
 
+def test_what_comes_live_does_not_end_a_sync_that_is_not_complete() -> None:
+    """m2 was delivered at 4, which was missed, and is deleted at 6: it comes in the last page."""
+    view = begun()
+    view.take(received(2))
+    view.take(receipt("MESSAGE_DELETED", 6, messageId="m2", deletedAt="x"))
+    third = received(3, status="READ", deliveredAt=None, readAt="r", deletedAt=None, changedSeq=5)
+    assert not view.synced({"messages": [third], "head": 6, "complete": False})
+    assert view.head == 5, "though 6 has come"
+    fourth = received(2, status="DELIVERED", deliveredAt="d", readAt=None, deletedAt="x")
+    assert view.synced({"messages": [fourth | {"changedSeq": 6}], "head": 6, "complete": True})
+    assert (view.head, view.shown()["m2"]["status"]) == (6, "DELIVERED")
+
+
 @given(st.integers(0, 10_000), st.data())
 def test_any_order_any_losses_then_a_sync_show_what_is_true(seed: int, data: st.DataObject) -> None:
     """Frames lost, doubled and shuffled, pages of SYNC among them: the end is a fresh snapshot."""
