@@ -20,6 +20,7 @@ from tests.chaos.evidence import (
     Operation,
     Row,
 )
+from tests.chaos.indexed import messages_in
 from tests.unit.chaos_world import World, lively
 
 Mistake = Callable[[Evidence], None]
@@ -272,10 +273,8 @@ def a_hole_that_no_change_explains(evidence: Evidence) -> None:
     change_row(evidence, "six", seq=row.seq + 1, changed_seq=row.seq + 1)
     evidence.conversations[0] = replace(evidence.conversations[0], head=row.seq + 1)
     evidence.heard[:] = [item for item in evidence.heard if item.frame.get("seq", 0) < row.seq]
-    for item in heard(evidence, "SYNC_RESULT"):
-        item.frame["messages"] = []
-    for history in (*evidence.histories, *evidence.synced):
-        history.messages.clear()
+    for messages in all_messages(evidence):
+        messages.clear()
 
 
 def delivered_before_it_was_heard(evidence: Evidence) -> None:
@@ -606,15 +605,11 @@ def test_a_message_without_an_id_is_known_by_its_content() -> None:
 
 
 def all_messages(evidence: Evidence) -> Iterator[list[Frame]]:
-    for told in (*evidence.histories, *evidence.synced):
-        yield told.messages
-    for item in heard(evidence, "SYNC_RESULT"):
-        yield item.frame["messages"]
-    for operation in evidence.operations:
-        answer = operation.answer or {}
-        yield answer.get("items", answer.get("messages", []))
-        if operation.kind == "look":
-            yield [answer]
+    """All that anybody was told by REST and SYNC."""
+    yield from (one.messages for one in evidence.histories)
+    yield from (one.messages for one in evidence.synced)
+    yield from (item.frame["messages"] for item in heard(evidence, "SYNC_RESULT"))
+    yield from (messages_in(operation) for operation in evidence.operations)
 
 
 def test_a_delivery_that_nobody_heard_of_before_the_reading_is_no_hole() -> None:
