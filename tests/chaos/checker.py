@@ -11,19 +11,16 @@ from tests.chaos import checking_end, checking_log, checking_reads, checking_sen
 from tests.chaos.evidence import Evidence, Violation
 from tests.chaos.indexed import Indexed
 
-RULES: Final = (
-    *checking_sends.RULES,
-    *checking_log.RULES,
-    *checking_reads.RULES,
-    *checking_end.RULES,
-)
+RULES: Final = (*checking_sends.RULES, *checking_log.RULES, *checking_end.RULES)
+"""Those of `checking_reads` besides."""
 
 
 def check(evidence: Evidence) -> list[Violation]:
     """All that was violated; the name of a violation's rule is that of its function."""
     indexed = Indexed(evidence)
-    return [
+    found = [
         Violation(rule.__name__, conversation, detail)
         for rule in RULES
         for conversation, detail in rule(indexed)
     ]
+    return found + list(checking_reads.violations(indexed))

@@ -13,12 +13,11 @@ from typing import Final, NamedTuple
 from uuid import UUID
 
 from tests.chaos.checking_log import is_entry
-from tests.chaos.evidence import Frame, Heard, Operation, Row
+from tests.chaos.evidence import Frame, Heard, Operation, Row, Violation
 from tests.chaos.indexed import Found, Indexed, Talk, messages_in, told
 from tests.chaos.view import RANK
 
 NOT_FOUND: Final = "MESSAGE_NOT_FOUND"
-READS: Final = ("look", "history", "sync")
 
 
 class Known(NamedTuple):
@@ -84,14 +83,15 @@ def _known(message: Frame) -> Known:
     return Known(RANK[message["status"]], is_deleted, message["changedSeq"])
 
 
-def reads_never_show_less(indexed: Indexed) -> Iterator[Found]:
+def reads_never_show_less(
+    indexed: Indexed, operation: Operation, knowledge: Knowledge
+) -> Iterator[Found]:
     """Promise 7: status only rises, what is deleted stays so, for whoever reads it again."""
-    for operation, knowledge in _reads(indexed):
-        for message in messages_in(operation):
-            known = knowledge.messages.get(message["messageId"])
-            if known is not None and _fallen(known, message):
-                detail = f"{message} though {known} was known; {told(operation)}"
-                yield operation.conversation, detail
+    for message in messages_in(operation):
+        known = knowledge.messages.get(message["messageId"])
+        if known is not None and _fallen(known, message):
+            detail = f"{message} though {known} was known; {told(operation)}"
+            yield operation.conversation, detail
 
 
 def _fallen(known: Known, message: Frame) -> bool:
@@ -103,33 +103,38 @@ def _fallen(known: Known, message: Frame) -> bool:
     return bool(message["changedSeq"] < known.changed_seq)
 
 
-def what_was_told_is_there(indexed: Indexed) -> Iterator[Found]:
+def what_was_told_is_there(
+    indexed: Indexed, operation: Operation, knowledge: Knowledge
+) -> Iterator[Found]:
     """Promises 2 and 6: a message that a user was told of is there in whatever they read later.
 
     Decided of a page by REST only between its first and last message, and beyond its last where
     it says that nothing follows: what was asked isn't recorded. Of a SYNC that isn't complete
     only what hasn't changed after its last entry.
     """
-    for operation, knowledge in _reads(indexed):
-        if operation.outcome == "failed":
-            error = operation.answer or {}
-            if NOT_FOUND in (error.get("error"), error.get("code")):
-                for named in operation.message_ids:
-                    if str(named) in knowledge.messages:
-                        yield operation.conversation, f"{named} is not found: {told(operation)}"
+    talk = indexed.talks.get(str(operation.conversation))
+    if operation.outcome != "ok" or operation.answer is None or talk is None:
+        return
+    shown = {message["messageId"] for message in messages_in(operation)}
+    for row in _due(operation, operation.answer, talk):
+        message_id = str(row.message_id)
+        if message_id in shown or message_id not in knowledge.messages:
             continue
-        talk = indexed.talks.get(str(operation.conversation))
-        if talk is None or operation.outcome != "ok" or operation.answer is None:
-            continue
-        shown = {message["messageId"] for message in messages_in(operation)}
-        for row in _due(operation, operation.answer, talk):
-            message_id = str(row.message_id)
-            if message_id in shown or message_id not in knowledge.messages:
-                continue
-            known = knowledge.messages[message_id]
-            if operation.kind == "history" or known.changed_seq > (operation.up_to_seq or 0):
-                detail = f"{message_id} (seq {row.seq}, {known}) is missing in {told(operation)}"
-                yield operation.conversation, detail
+        known = knowledge.messages[message_id]
+        if operation.kind == "history" or known.changed_seq > (operation.up_to_seq or 0):
+            detail = f"{message_id} (seq {row.seq}, {known}) is missing in {told(operation)}"
+            yield operation.conversation, detail
+
+
+def what_was_told_is_found(
+    indexed: Indexed, operation: Operation, knowledge: Knowledge
+) -> Iterator[Found]:
+    """Promise 2: nobody is told that a message isn't there who was told of it before."""
+    error = operation.answer or {}
+    if operation.outcome == "failed" and NOT_FOUND in (error.get("error"), error.get("code")):
+        for message_id in operation.message_ids:
+            if str(message_id) in knowledge.messages:
+                yield operation.conversation, f"{message_id}: {told(operation)}"
 
 
 def _due(operation: Operation, answer: Frame, talk: Talk) -> list[Row]:
@@ -165,23 +170,24 @@ def _changed_seq(row: Row) -> int:
     return row.changed_seq
 
 
-def heads_never_fall(indexed: Indexed) -> Iterator[Found]:
+def heads_never_fall(
+    indexed: Indexed, operation: Operation, knowledge: Knowledge
+) -> Iterator[Found]:
     """Promise 6: where a log stands, as CONNECT_SUCCESS and SYNC say, is no lower than what came.
 
     Else whoever comes back doesn't know that there is something to ask for.
     """
-    for operation, knowledge in _reads(indexed):
-        if operation.outcome != "ok" or operation.answer is None:
-            continue
-        heads: dict[str, int] = {}
-        if operation.kind == "connect":
-            heads = operation.answer.get("heads", {})
-        elif operation.kind == "sync":
-            heads = {str(operation.conversation): operation.answer["head"]}
-        for name, head in heads.items():
-            if head < knowledge.pushed.get(name, 0):
-                detail = f"head {head} after {knowledge.pushed[name]} had come; {told(operation)}"
-                yield UUID(name), detail
+    if operation.outcome != "ok" or operation.answer is None:
+        return
+    heads: dict[str, int] = {}
+    if operation.kind == "connect":
+        heads = operation.answer["heads"]
+    elif operation.kind == "sync":
+        heads = {str(operation.conversation): operation.answer["head"]}
+    for name, head in heads.items():
+        if head < knowledge.pushed.get(name, 0):
+            detail = f"head {head} after {knowledge.pushed[name]} had come; {told(operation)}"
+            yield UUID(name), detail
 
 
 def _reads(indexed: Indexed) -> Iterator[tuple[Operation, Knowledge]]:
@@ -205,4 +211,17 @@ def _reads(indexed: Indexed) -> Iterator[tuple[Operation, Knowledge]]:
             yield what, knowledge
 
 
-RULES = (reads_never_show_less, what_was_told_is_there, heads_never_fall)
+RULES: Final = (
+    reads_never_show_less,
+    what_was_told_is_there,
+    what_was_told_is_found,
+    heads_never_fall,
+)
+
+
+def violations(indexed: Indexed) -> Iterator[Violation]:
+    """Of all these rules, in one pass over all that happened."""
+    for operation, knowledge in _reads(indexed):
+        for rule in RULES:
+            for conversation, detail in rule(indexed, operation, knowledge):
+                yield Violation(rule.__name__, conversation, detail)
