@@ -181,7 +181,12 @@ def heads_never_fall(
         return
     heads: dict[str, int] = {}
     if operation.kind == "connect":
-        heads = operation.answer["heads"]
+        # Of every conversation, unless it is archived.
+        heads = {
+            name: operation.answer["heads"].get(name, 0)
+            for name in knowledge.pushed
+            if name in indexed.talks and indexed.talks[name].archived_seq is None
+        }
     elif operation.kind == "sync":
         heads = {str(operation.conversation): operation.answer["head"]}
     for name, head in heads.items():

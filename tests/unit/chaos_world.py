@@ -92,7 +92,7 @@ class World:
         began = self.tick()
         heads = {str(talk.conversation): talk.head for talk in self.talks_of(device)}
         self._tell(device, {"type": "CONNECT_SUCCESS", "heads": heads})
-        self._done(device, "connect", None, began)
+        self._done(device, "connect", None, began, answer={"heads": heads})
 
     def disconnect(self, name: str) -> None:
         self.devices[name].online = False

@@ -356,6 +356,11 @@ def a_new_session_is_told_an_old_head(evidence: Evidence) -> None:
     change_operation(evidence, place, answer={"heads": {name: 3}})
 
 
+def a_new_session_is_not_told_of_a_conversation(evidence: Evidence) -> None:
+    place = list(operations(evidence, "connect", device="a2"))[-1]
+    answer_of(evidence, place)["heads"].clear()
+
+
 def a_sync_names_an_old_head(evidence: Evidence) -> None:
     answer_of(evidence, next(operations(evidence, "sync", device="b1")))["head"] -= 1
 
@@ -516,7 +521,10 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
         a_sync_lacks_what_was_told,
     ),
     "what_was_told_is_found": (what_was_told_is_not_found,),
-    "heads_never_fall": (a_new_session_is_told_an_old_head, a_sync_names_an_old_head),
+    "heads_never_fall": (
+        *(a_new_session_is_told_an_old_head, a_new_session_is_not_told_of_a_conversation),
+        a_sync_names_an_old_head,
+    ),
     "histories_are_the_rows": (
         *(a_history_lacks_one, a_history_is_not_in_order, a_history_shows_another_time),
         *(a_history_has_one_twice, a_history_s_head_is_old),
