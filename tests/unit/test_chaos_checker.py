@@ -436,6 +436,19 @@ def a_reading_is_forgotten(evidence: Evidence) -> None:
     change_row(evidence, "two", status="DELIVERED", read_at=None)
 
 
+def a_reading_by_id_is_forgotten(evidence: Evidence) -> None:
+    place = next(operations(evidence, "read", device="b1"))
+    two = row_of(evidence, "two").message_id
+    change_operation(evidence, place, up_to_seq=None, message_ids=[two])
+    a_reading_is_forgotten(evidence)
+
+
+def an_archiving_is_another_entry(evidence: Evidence) -> None:
+    name = str(evidence.conversations[0].conversation)
+    frame = {"type": "CONVERSATION_ARCHIVED", "conversationId": name, "seq": 3, "archivedAt": "t"}
+    evidence.heard.append(replace(evidence.heard[-1], frame=frame))
+
+
 def a_deletion_is_forgotten(evidence: Evidence) -> None:
     row = deleted(evidence)
     place = evidence.rows.index(row)
@@ -503,7 +516,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     "live_messages_come_in_order": (two_come_live_in_the_wrong_order, one_comes_live_twice),
     "an_entry_is_one_thing": (
         *(an_entry_is_another_thing_to_another_user, an_entry_has_a_message_s_number),
-        *(a_status_heard_is_not_stored, a_sender_has_read),
+        *(a_status_heard_is_not_stored, a_sender_has_read, an_archiving_is_another_entry),
     ),
     "numbers_are_dense": (
         *(two_have_one_number, the_head_is_too_low, the_head_is_too_high),
@@ -537,7 +550,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     "unread_is_true": (
         *(unread_is_off_by_one, unread_of_all_is_off_by_one, unread_forgets_a_conversation),
     ),
-    "confirmed_readings_are_kept": (a_reading_is_forgotten,),
+    "confirmed_readings_are_kept": (a_reading_is_forgotten, a_reading_by_id_is_forgotten),
     "confirmed_deletions_are_kept": (a_deletion_is_forgotten,),
     "deleted_content_is_gone": (
         *(a_deleted_content_is_stored, a_deleted_content_is_told, a_deleted_content_is_shown),
@@ -671,6 +684,18 @@ def test_what_one_was_told_the_other_may_not_see_yet() -> None:
     change_operation(evidence, page, began=began)
     answer_of(evidence, page)["items"].remove(newest)
     assert check(evidence) == []
+
+
+def test_a_reading_after_a_doubtful_one_of_its_device_may_be_another_device_s() -> None:
+    evidence = story()
+    first, second, *_ = operations(evidence, "read", device="b1")
+    change_operation(evidence, first, outcome="unknown")
+    a_reading_is_forgotten(evidence)
+    rules = {violation.rule for violation in check(evidence)}
+    assert "confirmed_readings_are_kept" not in rules
+    change_operation(evidence, second, device="b2")
+    rules = {violation.rule for violation in check(evidence)}
+    assert "confirmed_readings_are_kept" in rules
 
 
 def test_an_explained_dead_letter_is_none() -> None:
