@@ -43,6 +43,8 @@ class View:
         """Numbers beyond a gap."""
         self._told = 0
         """The largest number that it has heard of."""
+        self._paging_to = 0
+        """Of a SYNC that isn't complete yet, the log's head."""
 
     @property
     def gap(self) -> bool:
@@ -76,6 +78,7 @@ class View:
         known = result["head"] if result["complete"] else result["messages"][-1]["changedSeq"]
         self._told = max(self._told, result["head"])
         self.head = max(self.head, known)
+        self._paging_to = 0 if result["complete"] else max(self._paging_to, result["head"])
         self._applied = {number for number in self._applied if number > self.head}
         self._close_up()
         return bool(result["complete"])
@@ -90,7 +93,9 @@ class View:
         }
 
     def _close_up(self) -> None:
-        while self.head + 1 in self._applied:
+        # A live entry may be the newest of a message whose page is still to come, and which hides
+        # there an earlier one that was missed: until then it doesn't count as known.
+        while self.head >= self._paging_to and self.head + 1 in self._applied:
             self.head += 1
             self._applied.remove(self.head)
 

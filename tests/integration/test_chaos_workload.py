@@ -7,6 +7,7 @@ from typing import Final
 
 import pytest
 
+from tests.chaos.checker import check
 from tests.chaos.client import Mode
 from tests.chaos.collecting import collect
 from tests.chaos.evidence import Evidence, Frame, load, save
@@ -45,6 +46,7 @@ async def test_a_quiet_workload_leaves_evidence_of_all_kinds_that_agrees(
 ) -> None:
     _has_all_kinds(evidence)
     _agrees(evidence)
+    assert check(evidence) == []
     save(evidence, tmp_path / "evidence.json")
     assert load(tmp_path / "evidence.json") == evidence
 
