@@ -35,6 +35,8 @@ class Stack:
         self.layout = Layout(name)
         self._environ = dict(os.environ if environ is None else environ)
         self._progress = progress or Silence()
+        # Where this object started it: a child, which only its parent can reap.
+        self._supervisord: subprocess.Popen[bytes] | None = None
 
     # ------------------------------------------------------------------ starting and stopping
 
@@ -57,9 +59,8 @@ class Stack:
                 )
             self._end_leftovers()
             try:
-                Starting(self.layout, self._environ, counts, self._progress).run(
-                    fresh=fresh, tied=tied
-                )
+                starting = Starting(self.layout, self._environ, counts, self._progress)
+                self._supervisord = starting.run(fresh=fresh, tied=tied)
             except ConnectionError as error:
                 self.stop()
                 raise StackError("It was stopped while it was starting.") from error
@@ -77,6 +78,9 @@ class Stack:
             while leftovers.is_alive(pid):
                 self._progress.waiting("stopping", ["everything"], time.monotonic() - began)
                 time.sleep(0.05)
+        if self._supervisord:
+            self._supervisord.wait()
+            self._supervisord = None
         self._end_leftovers()
         with suppress(OSError):
             # Where the control socket has a folder of its own in /tmp; any other is not empty.

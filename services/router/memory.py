@@ -44,8 +44,8 @@ class Memory:
         self._by_match: dict[UUID, Conversation] = {}
         self._behind = True
         """Whether PostgreSQL may lack something that isn't in memory either."""
-        self._looked_into: dict[UUID, Conversation] = {}
-        """What this batch has brought older messages of."""
+        self._grown: dict[UUID, Conversation] = {}
+        """What may have more messages at hand than it should."""
 
     def conversation(self, conversation_id: UUID) -> Conversation | None:
         """None: there is none, if what `lacks` said was taken in."""
@@ -108,13 +108,17 @@ class Memory:
             known = self._conversations.get(conversation_id)
             if known is not None and not known.message(message.message_id):
                 known.look_up(message)
-                self._looked_into[conversation_id] = known
+                self._grown[conversation_id] = known
 
-    def trim(self, changed: Iterable[Conversation]) -> None:
-        """Forgets what was used least lately. Between batches only."""
-        for conversation in (*changed, *self._looked_into.values()):
-            conversation.forget_oldest()
-        self._looked_into.clear()
+    def trim(self, changed: Iterable[Conversation], waiting: Collection[UUID] = ()) -> None:
+        """Forgets what was used least lately. Between batches only.
+
+        Of the `waiting` conversations no message is forgotten: what was at hand when their events
+        were set aside is not being loaded.
+        """
+        self._grown |= {one.conversation_id: one for one in changed}
+        for conversation_id in self._grown.keys() - waiting:
+            self._grown.pop(conversation_id).forget_oldest()
         while len(self._conversations) > self._capacity:
             _, forgotten = self._conversations.popitem(last=False)
             del self._by_match[forgotten.match_id]

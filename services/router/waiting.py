@@ -27,7 +27,7 @@ class Waiting:
 
     def __init__(self) -> None:
         self._arrivals: list[Arrival] = []
-        self._places: set[UUID] = set()
+        self.places: set[UUID] = set()
         """`Memory.place` of each: what comes for one of them waits behind it."""
 
     def __len__(self) -> int:
@@ -44,9 +44,9 @@ class Waiting:
         ready: list[Arrival] = []
         for arrival in arrivals:
             place = memory.place(arrival.event)
-            if place in self._places or memory.lacks(events([arrival]), again([arrival])):
+            if place in self.places or memory.lacks(events([arrival]), again([arrival])):
                 self._arrivals.append(arrival)
-                self._places.add(place)
+                self.places.add(place)
             else:
                 ready.append(arrival)
         return ready
@@ -55,7 +55,7 @@ class Waiting:
         """The first `count`, whose needs memory has taken in, and what waited only behind them."""
         loaded, behind = self._arrivals[:count], self._arrivals[count:]
         self._arrivals.clear()
-        self._places.clear()
+        self.places.clear()
         return [*loaded, *self.admit(behind, memory)]
 
 

@@ -43,7 +43,6 @@ from libs.common.protocol.events import (
     Send,
 )
 from libs.common.protocol.frames import Error
-from libs.common.topology import writes
 from services.router import rules, sequence
 from services.router.conversation import Conversation
 from services.router.fan_out import Listeners, fan_out
@@ -94,6 +93,7 @@ class Worker:
         self._waiting = Waiting()
         self._loading: asyncio.Task[Loaded] | None = None
         self._unacknowledged = Unacknowledged()
+        self._count_waiting = WAITING.labels(str(partition)).set
         self._epoch: int | None = None
         self._tell_all_until = 0.0
         """By the loop's clock: see `_everywhere`."""
@@ -109,8 +109,8 @@ class Worker:
         """Until `leave` is set; what is in hand is finished then."""
         worker = cls(around, partition, channel)
         # Again: a queue that somebody has deleted must not stop its partition for ever.
-        for queue in (topology.events(partition), topology.signals(partition), writes(partition)):
-            await channel.declare(queue)
+        for queue_of in (topology.events, topology.signals, topology.writes):
+            await channel.declare(queue_of(partition))
         await channel.consume(worker._source, worker._receive)
         tasks = (
             *await worker._signals.begin(),
@@ -151,6 +151,7 @@ class Worker:
                     await asyncio.sleep(pacing_s - took)
             await self._finished()
         finally:
+            self._count_waiting(0)  # They are the next owner's.
             tasks = (leaving, self._finishing, self._loading)
             await ended(*(task for task in tasks if task is not None))
 
@@ -190,9 +191,9 @@ class Worker:
         if self._waiting and self._loading is None:
             self._loading = asyncio.create_task(self._load(self._waiting.snapshot()))
             self._loading.add_done_callback(self._wake)
-        WAITING.labels(str(self._partition)).set(len(self._waiting))
+        self._count_waiting(len(self._waiting))
 
-    async def _load(self, arrivals: Sequence[Arrival]) -> "Loaded":
+    async def _load(self, arrivals: Sequence[Arrival]) -> Loaded:
         happened, repeated = events(arrivals), again(arrivals)
         return len(arrivals), await self._insist(lambda: self._memory.load(happened, repeated))
 
@@ -215,7 +216,7 @@ class Worker:
         await self._finished()
         self._finishing = asyncio.create_task(self._finish(arrivals, decided, listeners, poisonous))
         self._finishing.add_done_callback(self._wake)
-        self._memory.trim(decided.changed.values())
+        self._memory.trim(decided.changed.values(), self._waiting.places)
 
     async def _finished(self) -> None:
         """Returns when the batch before is acknowledged. Raises what went wrong with it."""
@@ -262,7 +263,7 @@ class Worker:
         changed = decided.changed.values()
         with STAGE.labels("router_claim").time():
             await self._insist(lambda: self._claim(epoch, changed))
-        queue = writes(self._partition).name
+        queue = topology.writes(self._partition).name
         with STAGE.labels("router_write").time():
             for body in WRITES.encode_parts(decided.writes):
                 await self._insist(partial(self._channel.publish, queue, body, lasting=True))

@@ -9,7 +9,7 @@ import asyncio
 import statistics
 import sys
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from random import Random
@@ -27,6 +27,9 @@ from tests.chaos.house import chaos_stack
 from tests.chaos.injecting import Injecting, Step, plan
 from tests.chaos.memory import Range, watch_memory
 from tests.chaos.probes import probing
+from tests.integration.queues import open_queues
+from tests.integration.watching import QUEUES, House
+from tests.integration.watching import until as until_holds
 
 STORED_WITHIN_S = 10.0
 KINDS = (process_faults, server_faults, client_faults)
@@ -59,15 +62,14 @@ async def campaign(chosen: Sequence[Fault], seed: int, minutes: float) -> bool:
         watching = asyncio.create_task(watch_memory(chaos.stack, memory))
         try:
             async with probing(chaos.house, chaos.system, Servers(chaos.stack)) as probes:
-                injecting = Injecting(
-                    chaos.house, chaos.system, probes, wires=None, workload=None, say=_say
-                )
+                injecting = Injecting(chaos.house, chaos.system, probes, say=_say)
                 for step in islice(steps, len(chosen)):
                     await injecting.take(step, random)
                 while monotonic() < until:
                     await injecting.take(next(steps), random)
             await chaos.house.connect_to_database(within_s=30)
             verdict = await _judged(chaos.house.database, probes.told())
+            left = await _left_over(chaos.house, injecting.explained)
         finally:
             watching.cancel()
             with suppress(asyncio.CancelledError):
@@ -77,9 +79,29 @@ async def campaign(chosen: Sequence[Fault], seed: int, minutes: float) -> bool:
     for program, (least, most) in sorted(memory.items()):
         _say(f"{program:<12} {least:6.0f} to {most:6.0f} MiB")
     _say(f"seed {seed}, {len(injecting.injections)} injections; {verdict}")
-    for violation in injecting.violations:
-        _say(f"VIOLATION {violation.rule}: {violation.detail}")
-    return verdict.is_good and not injecting.violations
+    violations = [f"{one.rule}: {one.detail}" for one in injecting.violations] + left
+    violations += [text for one in injecting.injections for text in one.untouched_closed]
+    for violation in violations:
+        _say(f"VIOLATION {violation}")
+    return verdict.is_good and not violations
+
+
+async def _left_over(house: House, explained: Collection[bytes]) -> list[str]:
+    """What still lies in a queue when nobody talks any more, and dead letters that no fault of
+    ours has put there."""
+    left: list[str] = []
+    for prefix in QUEUES.values():
+
+        async def is_empty(prefix: str = prefix) -> bool:
+            return not any(queue.ready for queue in await house.queues(prefix))
+
+        try:
+            await until_holds(is_empty, STORED_WITHIN_S, f"{prefix} is empty")
+        except AssertionError as error:
+            left.append(str(error))
+    async with open_queues(house.variables) as queues:
+        dead = await queues.take_dead()
+    return left + [f"unexplained {letter}" for letter in dead if letter.body not in explained]
 
 
 def judge(
@@ -123,21 +145,25 @@ async def _stored(
 
 
 def _table(injections: Sequence[Injection]) -> Iterator[str]:
+    """Seconds from a fault's end until messages flow, and until they are stored as well."""
     by_fault: defaultdict[str, list[Injection]] = defaultdict(list)
     for injection in injections:
         by_fault[injection.fault].append(injection)
-    yield f"{'fault':<32} {'runs':>4}  {'flows p50':>9} {'max':>6}  {'stored p50':>10} {'max':>6}"
+    yield f"{'':<30}       flows after    stored after    alone"
+    yield f"{'fault':<30} runs   p50    max     p50    max     max target"
     for fault, runs in by_fault.items():
-        flows = _spread([run.flows_after_s for run in runs])
-        stored = _spread([run.stored_after_s for run in runs])
-        times = f"{flows[0]:>9} {flows[1]:>6}  {stored[0]:>10} {stored[1]:>6}"
-        yield f"{fault:<32} {len(runs):>4}  {times}"
+        flows, most_flows = _spread([run.flows_after_s for run in runs])
+        stored, most_stored = _spread([run.stored_after_s for run in runs])
+        _, alone = _spread([run.stored_after_s for run in runs if run.is_alone])
+        target = "" if runs[0].target_s is None else f"{runs[0].target_s:.0f}"
+        times = f"{flows:>5} {most_flows:>6}  {stored:>6} {most_stored:>6}  {alone:>6} {target:>6}"
+        yield f"{fault:<30} {len(runs):>4} {times}"
 
 
 def _spread(seconds: Sequence[float | None]) -> tuple[str, str]:
     """Median and maximum."""
     known = [one for one in seconds if one is not None]
-    if len(known) < len(seconds):
+    if not known or len(known) < len(seconds):
         return "-", "never"
     return f"{statistics.median(known):.2f}", f"{max(known):.2f}"
 

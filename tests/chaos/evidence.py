@@ -6,7 +6,7 @@ clients), so that "before" and "after" mean something.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -154,6 +154,10 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     fault: str
     detail: str
     """Whom it hit, with which numbers."""
+    is_alone: bool
+    """Whether no other fault was about."""
+    target_s: float | None
+    """How soon all should be stored again after it was lifted; None: nothing was promised."""
     began: float
     lifted: float
     """When the fault itself was over: of a kill the kill, of an outage its end."""
@@ -163,6 +167,14 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     """The same, until they are stored as well."""
     untouched_closed: list[str]
     """Sessions that were closed though the fault didn't touch them."""
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept."""
+
+    rule: str
+    conversation: UUID | None
+    detail: str
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 from uuid import UUID
 
 from local import environment, postgres, readiness
@@ -120,9 +120,6 @@ class Scene:
     """Held while programs are stopped and started by supervisor: one at a time."""
     explained: list[bytes]
     """Bodies that the campaign itself has poisoned: when they come to `chat.dead` all is well."""
-    wires: Any = None
-    """The proxy between the roles and the servers; None where there is none."""
-    workload: Any = None
     hit: set[str] = field(default_factory=set)
     """Programs whose clients' connections may be closed by it."""
     lifted_at: float | None = None

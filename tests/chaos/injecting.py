@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 from aio_pika.exceptions import AMQPError
@@ -16,8 +16,7 @@ from websockets.exceptions import WebSocketException
 
 from libs.client.session import SessionClosed
 from local.failure import StackError
-from tests.chaos.checker import Violation
-from tests.chaos.evidence import Injection
+from tests.chaos.evidence import Injection, Violation
 from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected
 from tests.chaos.probes import Probes
 from tests.integration.conftest import System
@@ -88,19 +87,10 @@ class Injecting:
     """Uses the probes and the house of a running campaign."""
 
     def __init__(
-        self,
-        house: House,
-        system: System,
-        probes: Probes,
-        *,
-        wires: Any,
-        workload: Any,
-        say: Callable[[str], None],
+        self, house: House, system: System, probes: Probes, *, say: Callable[[str], None]
     ) -> None:
         self.injections: list[Injection] = []
         self.violations: list[Violation] = []
-        self.alone: set[int] = set()
-        """Places in `injections` of those that were alone."""
         self.explained: list[bytes] = []
         self.struck: list[Struck] = []
         self._house = house
@@ -108,8 +98,6 @@ class Injecting:
         self._probes = probes
         self._servers = Servers(house.stack)
         self._changing = asyncio.Lock()
-        self._wires = wires
-        self._workload = workload
         self._say = say
 
     async def take(self, step: Step, random: Random) -> None:
@@ -134,8 +122,6 @@ class Injecting:
             is_alone=is_alone,
             changing=self._changing,
             explained=self.explained,
-            wires=self._wires,
-            workload=self._workload,
         )
         began = perf_counter()
         struck = Struck(fault.touches, began, scene.hit)
@@ -156,12 +142,12 @@ class Injecting:
         if recovery.stored_after_s is None:
             self._violated(f"{fault.name}: no recovery within {RECOVERY_S:.0f} s; {recovery}")
         closed = self._closed_without_cause(struck)
-        if is_alone:
-            self.alone.add(len(self.injections))
         self.injections.append(
             Injection(
                 fault=fault.name,
                 detail=detail,
+                is_alone=is_alone,
+                target_s=fault.target_s,
                 began=began,
                 lifted=lifted,
                 flows_after_s=recovery.flows_after_s,

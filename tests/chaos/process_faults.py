@@ -4,13 +4,13 @@ import asyncio
 import os
 import signal
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from random import Random
 from time import perf_counter
 
 from local.roles import GATEWAY, ROLES, Role
-from tests.chaos.faults import Fault, Scene, Touches
+from tests.chaos.faults import Done, Fault, Scene, Touches
 
 KILLED_S = 3.0
 """The target of a killed role."""
@@ -20,88 +20,45 @@ def touched_by(role: Role) -> Touches:
     return "gateway" if role == GATEWAY else "nobody"
 
 
-@dataclass(frozen=True)
-class Killed:
+async def _killed(role: Role, scene: Scene, random: Random) -> str:
     """SIGKILL; supervisor starts it anew."""
-
-    role: Role
-    target_s: float | None = KILLED_S
-
-    @property
-    def name(self) -> str:
-        return f"{self.role.name} killed"
-
-    @property
-    def touches(self) -> Touches:
-        return touched_by(self.role)
-
-    async def strike(self, scene: Scene, random: Random) -> str:
-        program = scene.choose(self.role, random)
-        pid = await _pid(scene, program)
-        # Of the REST API either gunicorn's master dies, or the worker that it watches.
-        pid = random.choice([pid, *children(pid)])
-        _signal([pid], signal.SIGKILL)
-        scene.lifted()
-        return f"{program}, pid {pid}"
+    program = scene.choose(role, random)
+    pid = await _pid(scene, program)
+    # Of the REST API either gunicorn's master dies, or the worker that it watches.
+    pid = random.choice([pid, *children(pid)])
+    _signal([pid], signal.SIGKILL)
+    scene.lifted()
+    return f"{program}, pid {pid}"
 
 
-@dataclass(frozen=True)
-class Stopped:
+async def _stopped(role: Role, seconds: float, scene: Scene, random: Random) -> str:
     """SIGSTOP, and SIGCONT after a while: for the others it is silent, for itself time leaps."""
-
-    role: Role
-    seconds: float
-    target_s: float | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.role.name} stopped {self.seconds:.0f} s"
-
-    @property
-    def touches(self) -> Touches:
-        return touched_by(self.role)
-
-    async def strike(self, scene: Scene, random: Random) -> str:
-        program = scene.choose(self.role, random)
-        pid = await _pid(scene, program)
-        # gunicorn's workers do the work of the REST API; a stopped master alone would be no fault.
-        pids = [pid, *children(pid)]
-        _signal(pids, signal.SIGSTOP)
-        try:
-            await asyncio.sleep(self.seconds)
-        finally:
-            _signal(pids, signal.SIGCONT)
-        scene.lifted()
-        return f"{program}, pid {pid}"
+    program = scene.choose(role, random)
+    pid = await _pid(scene, program)
+    # gunicorn's workers do the work of the REST API; a stopped master alone would be no fault.
+    pids = [pid, *children(pid)]
+    _signal(pids, signal.SIGSTOP)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        _signal(pids, signal.SIGCONT)
+    scene.lifted()
+    return f"{program}, pid {pid}"
 
 
-@dataclass(frozen=True)
-class RollingRestart:
+async def _restarted(role: Role, scene: Scene, random: Random) -> str:
     """Each process of the role is stopped gracefully and started; the next when it is ready."""
-
-    role: Role
-    target_s: float | None = None
-
-    @property
-    def name(self) -> str:
-        return f"{self.role.name} rolling restart"
-
-    @property
-    def touches(self) -> Touches:
-        return touched_by(self.role)
-
-    async def strike(self, scene: Scene, random: Random) -> str:
-        programs = scene.house.programs(self.role)
-        random.shuffle(programs)
-        took: list[str] = []
-        for program in programs:
-            scene.hit.add(program)
-            began = perf_counter()
-            async with scene.changing:
-                await asyncio.to_thread(_restart, scene, program)
-            took.append(f"{program} {perf_counter() - began:.1f} s")
-        scene.lifted()
-        return ", ".join(took)
+    programs = scene.house.programs(role)
+    random.shuffle(programs)
+    took: list[str] = []
+    for program in programs:
+        scene.hit.add(program)
+        began = perf_counter()
+        async with scene.changing:
+            await asyncio.to_thread(_restart, scene, program)
+        took.append(f"{program} {perf_counter() - began:.1f} s")
+    scene.lifted()
+    return ", ".join(took)
 
 
 def _restart(scene: Scene, program: str) -> None:
@@ -140,7 +97,12 @@ def faults(*, is_short: bool) -> list[Fault]:
     """In the short form of the campaign nothing takes long."""
     found: list[Fault] = []
     for role in ROLES:
-        found += [Killed(role), Stopped(role, 5), RollingRestart(role)]
-        if not is_short:
-            found.append(Stopped(role, 30))
+        name, touches = role.name, touched_by(role)
+        found += [
+            Done(f"{name} killed", touches, KILLED_S, partial(_killed, role)),
+            Done(f"{name} rolling restart", touches, None, partial(_restarted, role)),
+        ]
+        for seconds in (5,) if is_short else (5, 30):
+            stopped = partial(_stopped, role, seconds)
+            found.append(Done(f"{name} stopped {seconds} s", touches, None, stopped))
     return found

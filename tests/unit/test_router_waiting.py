@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.asking import Asking
-from libs.common.protocol.events import Send
-from services.router.conversation import Conversation
+from libs.common.protocol.events import Delivered, Send
+from services.router.conversation import REMEMBERED, Conversation, Message
 from services.router.memory import Found, Memory
 from services.router.store import Store
 from services.router.waiting import Arrival, Unacknowledged, Waiting, events
@@ -89,3 +89,29 @@ def test_others_go_on() -> None:
     assert waiting.admit(second, memory) == []
     assert waiting.release(1, memory) == [first[0], *second]
     assert events(waiting.snapshot()) == []
+
+
+def test_a_waiting_conversation_forgets_nothing() -> None:
+    """What a waiting DELIVERED names besides the missing is not loaded, so it must stay at hand
+    although the batch before it has brought newer messages."""
+    memory, waiting = fresh_memory(), Waiting()
+    missing, *at_hand = (Message(uuid4(), USER, None, seq, 1) for seq in range(1, REMEMBERED + 2))
+    newer = Message(uuid4(), USER, None, REMEMBERED + 2, 1)
+    memory.take_in(found(CONVERSATIONS[0]))
+    conversation = memory.conversation(CONVERSATIONS[0])
+    assert conversation is not None
+    for message in at_hand:
+        conversation.remember(message)
+    named = [missing.message_id, at_hand[0].message_id]
+    delivered = Delivered(CONVERSATIONS[0], conversation.other(USER), named, 2)
+    assert waiting.admit([Arrival(delivered, 1, False)], memory) == []
+
+    conversation.remember(newer)
+    memory.trim([conversation], waiting.places)
+    memory.take_in(Found([conversation], [(CONVERSATIONS[0], missing)]))
+    [arrival] = waiting.release(1, memory)
+    assert not memory.lacks([arrival.event])
+    # Once it is decided, nothing keeps them.
+    memory.trim([], waiting.places)
+    assert memory.lacks([arrival.event])
+    assert conversation.message(newer.message_id)
