@@ -20,7 +20,13 @@ from uuid import UUID
 import asyncpg
 
 from local.progress import Progress
-from tests.chaos import client_faults, process_faults, server_faults
+from tests.chaos import (
+    client_faults,
+    clock_faults,
+    link_faults,
+    process_faults,
+    server_faults,
+)
 from tests.chaos.evidence import Injection
 from tests.chaos.faults import Fault, Servers
 from tests.chaos.house import chaos_stack
@@ -32,7 +38,7 @@ from tests.integration.watching import QUEUES, House
 from tests.integration.watching import until as until_holds
 
 STORED_WITHIN_S = 10.0
-KINDS = (process_faults, server_faults, client_faults)
+KINDS = (process_faults, server_faults, client_faults, link_faults, clock_faults)
 
 
 class Verdict(NamedTuple):
@@ -62,7 +68,9 @@ async def campaign(chosen: Sequence[Fault], seed: int, minutes: float) -> bool:
         watching = asyncio.create_task(watch_memory(chaos.stack, memory))
         try:
             async with probing(chaos.house, chaos.system, Servers(chaos.stack)) as probes:
-                injecting = Injecting(chaos.house, chaos.system, probes, say=_say)
+                injecting = Injecting(
+                    chaos.house, chaos.system, probes, chaos.links, chaos.clocks, say=_say
+                )
                 for step in islice(steps, len(chosen)):
                     await injecting.take(step, random)
                 while monotonic() < until:

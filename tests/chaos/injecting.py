@@ -16,8 +16,10 @@ from websockets.exceptions import WebSocketException
 
 from libs.client.session import SessionClosed
 from local.failure import StackError
+from tests.chaos.clocks import Clocks
 from tests.chaos.evidence import Injection, Violation
 from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected
+from tests.chaos.links import Links
 from tests.chaos.probes import Probes
 from tests.integration.conftest import System
 from tests.integration.watching import House
@@ -87,7 +89,14 @@ class Injecting:
     """Uses the probes and the house of a running campaign."""
 
     def __init__(
-        self, house: House, system: System, probes: Probes, *, say: Callable[[str], None]
+        self,
+        house: House,
+        system: System,
+        probes: Probes,
+        links: Links,
+        clocks: Clocks,
+        *,
+        say: Callable[[str], None],
     ) -> None:
         self.injections: list[Injection] = []
         self.violations: list[Violation] = []
@@ -96,6 +105,8 @@ class Injecting:
         self._house = house
         self._system = system
         self._probes = probes
+        self._links = links
+        self._clocks = clocks
         self._servers = Servers(house.stack)
         self._changing = asyncio.Lock()
         self._say = say
@@ -117,6 +128,8 @@ class Injecting:
             house=self._house,
             system=self._system,
             servers=self._servers,
+            links=self._links,
+            clocks=self._clocks,
             parties=self._probes.parties,
             flows=self._probes.flows,
             is_alone=is_alone,

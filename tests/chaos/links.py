@@ -5,14 +5,12 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from threading import Lock
-from typing import Any, Final, Self
+from typing import Any, Self
 from urllib.parse import urlsplit
 
 from local import environment
 from local.layout import ROOT
 from local.roles import Role
-
-SERVERS: Final = tuple(environment.SERVERS)
 
 
 class Links:
@@ -56,9 +54,8 @@ class Links:
     def detours(self, role: Role, program: str, variables: Mapping[str, str]) -> dict[str, str]:
         """The URLs by which this program reaches the servers: for `Stack.start`."""
         found: dict[str, str] = {}
-        for server, variable in environment.SERVERS.items():
-            if server == "postgres" and not role.reads_database:
-                continue
+        for server in servers_of(role):
+            variable = environment.SERVERS[server]
             url = urlsplit(variables[variable])
             assert url.port is not None, "only our own servers"
             port = self.open(link_name(program, server), url.port)
@@ -75,6 +72,11 @@ class Links:
             self._process.stdin.flush()
             answer: dict[str, Any] = json.loads(self._process.stdout.readline())
             return answer
+
+
+def servers_of(role: Role) -> list[str]:
+    """Those that it speaks to."""
+    return [name for name in environment.SERVERS if name != "postgres" or role.reads_database]
 
 
 def link_name(program: str, server: str) -> str:
