@@ -51,8 +51,8 @@ class Stack:
         """Start everything and return when all of it is ready; on failure nothing is left running.
 
         `fresh` begins with empty servers (the caller's own are left as they are); `tied` ends the
-        stack when this process ends, however it ends; `own_variables` gives single programs variables
-        of their own.
+        stack when this process ends, however it ends; `own_variables` gives
+        single programs variables of their own.
         """
         counts = counts or Counts.of(self._environ)
         self.layout.logs.mkdir(parents=True, exist_ok=True)
