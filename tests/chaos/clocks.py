@@ -49,7 +49,8 @@ class Clocks:
         return {
             "LD_PRELOAD": str(self._library),
             "FAKETIME_TIMESTAMP_FILE": str(self._folder / program),
-            "FAKETIME_CACHE_DURATION": f"{LOOKS_EVERY_S:.0f}",
+            # Of 0 whole seconds: looked at once in each.
+            "FAKETIME_CACHE_DURATION": "0",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "NO_FAKE_STAT": "1",
             "PYTHONPATH": f"{_ADDITIONS}:{inherited}" if inherited else str(_ADDITIONS),
