@@ -1,6 +1,5 @@
 """Connections to PostgreSQL that the network has forgotten: each end waits for the other."""
 
-import asyncio
 import os
 import socket
 from collections.abc import AsyncIterator
@@ -12,6 +11,7 @@ from uuid import uuid4
 import asyncpg
 import pytest
 
+from libs.common.config import load
 from services.persister.connection import Link as PersistersLink
 from services.rest_api.settings import RestSettings
 from services.rest_api.store import closed_pool
@@ -64,9 +64,12 @@ async def test_a_forgotten_persister_holds_no_lock() -> None:
 
 def test_the_rest_api_has_tcp_look_whether_postgresql_is_there() -> None:
     """Which a proxy's kernel would answer for it; so only what is asked of TCP can be seen."""
-    with closed_pool(RestSettings()) as pool, pool.connection() as connection:
+    with (
+        closed_pool(load(RestSettings)) as pool,
+        pool.connection() as connection,
         # A copy: the connection closes its own.
-        with socket.socket(fileno=os.dup(connection.fileno())) as seen:
-            assert seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
-            assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 8_000
-            assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
+        socket.socket(fileno=os.dup(connection.fileno())) as seen,
+    ):
+        assert seen.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+        assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 8_000
+        assert seen.getsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE) == 5
