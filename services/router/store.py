@@ -56,6 +56,10 @@ class Store:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self._known: set[int] = set()
+        """Connections that were used, by PostgreSQL's pids."""
+        self._doubtful: set[int] = set()
+        """Those that are as old as one that did not answer."""
 
     async def conversations(self, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
         """By id, with their newest messages; those that don't exist are left out."""
@@ -154,16 +158,25 @@ class Store:
     async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
         """Raises StoreError.
 
-        When no answer came in time the network may have forgotten every connection. So none is
-        used again; and this one's query is not cancelled, which would take as long once more.
+        When no answer comes in time the network may have forgotten every connection. So none of
+        them is used again; and the query isn't cancelled, which would take as long once more.
         """
-        async with self._pool.acquire() as connection:
-            try:
-                return await connection.fetch(QUERIES[query], *arguments)
-            except TimeoutError:
-                connection.terminate()
-                await self._pool.expire_connections()
-                raise
+        while True:
+            async with self._pool.acquire() as connection:
+                name = connection.get_server_pid()
+                if name in self._doubtful:
+                    self._doubtful.remove(name)
+                    connection.terminate()
+                    continue
+                self._known.add(name)
+                try:
+                    return await connection.fetch(QUERIES[query], *arguments)
+                except TimeoutError:
+                    connection.terminate()
+                    self._doubtful |= self._known
+                    self._doubtful.discard(name)
+                    self._known.clear()
+                    raise
 
 
 def _conversation(row: asyncpg.Record) -> Conversation:
