@@ -56,11 +56,11 @@ bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@$(python) -m tests.bench $(ARGS)
 
 chaos: ## strike a system of its own with faults, measure recovery [ARGS='--seed 1 --minutes 10']
-	@local/bootstrap
+	@local/bootstrap --tests
 	@$(python) -m tests.chaos $(ARGS)
 
 test: ## the test suite against real servers of its own [ARGS='-k name']
-	@local/bootstrap
+	@local/bootstrap --tests
 	@CHAT_STACK=test CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
 		CHAT_CALLS_PER_SECOND=$${CHAT_CALLS_PER_SECOND:-1000000} \
 		CHAT_SYNCS_PER_SECOND=$${CHAT_SYNCS_PER_SECOND:-1000000} \

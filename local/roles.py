@@ -1,6 +1,6 @@
 """The four roles: how many of each, how each is started."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from local.failure import StackError
@@ -88,7 +88,14 @@ def port_names(counts: Counts) -> list[str]:
     return names
 
 
-def role_program(layout: Layout, role: Role, name: str, ports: Mapping[str, int]) -> Program:
+Variables = Callable[[Role, str], Mapping[str, str]]
+"""What a program of this role and name finds in its environment in place of what all have in
+common: another way to a server, say."""
+
+
+def role_program(
+    layout: Layout, role: Role, name: str, ports: Mapping[str, int], variables: Mapping[str, str]
+) -> Program:
     """One process of a role; what all have in common comes from supervisord's environment.
 
     `ports` has its admin port and, where the role listens, the one under its own name.
@@ -111,13 +118,17 @@ def role_program(layout: Layout, role: Role, name: str, ports: Mapping[str, int]
         stage=role.stage,
         command=commands[role],
         folder=layout.root,
-        environment=own,
+        environment={**own, **variables},
         without=() if role.reads_database else ("CHAT_DATABASE_URL",),
     )
 
 
-def role_programs(layout: Layout, counts: Counts, ports: Mapping[str, int]) -> list[Program]:
+def role_programs(
+    layout: Layout, counts: Counts, ports: Mapping[str, int], variables: Variables
+) -> list[Program]:
     """Every slot of every role."""
     return [
-        role_program(layout, role, name, ports) for role in ROLES for name in counts.slots(role)
+        role_program(layout, role, name, ports, variables(role, name))
+        for role in ROLES
+        for name in counts.slots(role)
     ]

@@ -14,7 +14,7 @@ from local.layout import Layout
 from local.ports import remembered_ports
 from local.progress import Progress, Silence
 from local.roles import GATEWAY, REST, Counts, Role
-from local.starting import Starting, allow_open_files, role_check
+from local.starting import OwnVariables, Starting, allow_open_files, role_check
 from local.supervision import ProcessInfo, Supervisor
 from local.waiting import await_ready
 
@@ -41,12 +41,18 @@ class Stack:
     # ------------------------------------------------------------------ starting and stopping
 
     def start(
-        self, counts: Counts | None = None, *, fresh: bool = False, tied: bool = False
+        self,
+        counts: Counts | None = None,
+        *,
+        fresh: bool = False,
+        tied: bool = False,
+        own_variables: OwnVariables | None = None,
     ) -> None:
         """Start everything and return when all of it is ready; on failure nothing is left running.
 
         `fresh` begins with empty servers (the caller's own are left as they are); `tied` ends the
-        stack when this process ends, however it ends.
+        stack when this process ends, however it ends; `own_variables` gives
+        single programs variables of their own.
         """
         counts = counts or Counts.of(self._environ)
         self.layout.logs.mkdir(parents=True, exist_ok=True)
@@ -59,7 +65,9 @@ class Stack:
                 )
             self._end_leftovers()
             try:
-                starting = Starting(self.layout, self._environ, counts, self._progress)
+                starting = Starting(
+                    self.layout, self._environ, counts, self._progress, own_variables
+                )
                 self._supervisord = starting.run(fresh=fresh, tied=tied)
             except ConnectionError as error:
                 self.stop()

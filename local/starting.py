@@ -13,9 +13,13 @@ from local.layout import Layout
 from local.ports import choose_ports, require_free
 from local.programs import Program
 from local.progress import Progress
-from local.roles import GATEWAY, REST, ROLES, Counts
+from local.roles import GATEWAY, REST, ROLES, Counts, Role
 from local.supervision import Supervisor
 from local.waiting import await_ready, failure
+
+OwnVariables = Callable[[Role, str, Mapping[str, str]], Mapping[str, str]]
+"""Given a role, one of its programs and the stack's variables, those that this program gets in
+place of them. Called for every slot before any role is started."""
 
 # The stack that people look at has an address of their choice; others take what is free.
 DEV, DEV_PORT, OTHERS_PORT = "dev", 8080, 18080
@@ -32,12 +36,18 @@ class Starting:
     """One start of one stack; `run` may be called once, and leaves a mess when it raises."""
 
     def __init__(
-        self, layout: Layout, environ: Mapping[str, str], counts: Counts, progress: Progress
+        self,
+        layout: Layout,
+        environ: Mapping[str, str],
+        counts: Counts,
+        progress: Progress,
+        own_variables: OwnVariables | None = None,
     ) -> None:
         self._layout = layout
         self._environ = environ
         self._counts = counts
         self._progress = progress
+        self._own_variables = own_variables
         self._private = environment.private_servers(environ)
         self._ports = _choose_ports(layout, environ, counts)
         self._supervisor = Supervisor(layout.supervisor_socket)
@@ -57,7 +67,14 @@ class Starting:
 
         own = self._private_servers()
         others = [servers.nginx_program(layout)]
-        others += roles.role_programs(layout, self._counts, self._ports)
+        others += roles.role_programs(
+            layout,
+            self._counts,
+            self._ports,
+            lambda role, name: (
+                self._own_variables(role, name, variables) if self._own_variables else {}
+            ),
+        )
         supervision.write_config(layout, [*own, *others])
         supervisord = self._spawn_supervisord(inherited, tied=tied)
         self._start_servers(own, variables)

@@ -13,8 +13,15 @@ CONNECT_TIMEOUT_S: Final = 5.0
 AWAY: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 """What the driver raises when PostgreSQL does not do what it was asked."""
 
-# A plan that was kept from when a table was small would scan it when it is big.
-_SESSION: Final = {"application_name": "chat-persister", "plan_cache_mode": "force_custom_plan"}
+_SESSION: Final = {
+    "application_name": "chat-persister",
+    # A plan that was kept from when a table was small would scan it when it is big.
+    "plan_cache_mode": "force_custom_plan",
+    # ms. When the network forgets a connection amid a transaction, PostgreSQL would not know for
+    # two hours, and whoever stores the same messages waits for its end. Statements of a
+    # transaction follow each other within milliseconds.
+    "idle_in_transaction_session_timeout": "5000",
+}
 
 SQL: Final = load_queries(Path(__file__).with_name("queries.sql"))
 

@@ -29,6 +29,15 @@ of 5 minutes would leave it asleep for minutes after PostgreSQL is back."""
 _OPTIONS: Final = (
     "-c default_transaction_read_only=on -c statement_timeout=5000 -c TimeZone=UTC -c jit=off"
 )
+_VANISHED: Final = {
+    "tcp_user_timeout": 8_000,
+    "keepalives_idle": 5,
+    "keepalives_interval": 1,
+    "keepalives_count": 3,
+}
+"""How TCP finds out, in 8 s, that PostgreSQL's machine is gone (ms, s, s). psycopg waits for an
+answer as long as the connection stands, which is a quarter of an hour by default; after
+statement_timeout there is an answer."""
 
 Row = tuple[Any, ...]
 Pool = ConnectionPool[Connection[Row]]
@@ -38,7 +47,7 @@ def closed_pool(settings: RestSettings) -> Pool:
     """To be opened after the fork: connections and the pool's threads don't survive it."""
     return ConnectionPool(
         settings.database_url,
-        kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": 5},
+        kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": 5, **_VANISHED},
         min_size=settings.rest_database_connections,
         timeout=WAIT_S,
         reconnect_timeout=RECONNECT_S,

@@ -56,15 +56,19 @@ class Store:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
+        self._known: set[int] = set()
+        """Connections that were used, by PostgreSQL's pids."""
+        self._doubtful: set[int] = set()
+        """Those that are as old as one that did not answer."""
 
     async def conversations(self, ids: Sequence[UUID]) -> dict[UUID, Conversation]:
         """By id, with their newest messages; those that don't exist are left out."""
-        rows = await self._pool.fetch(QUERIES["conversations"], ids)
+        rows = await self._rows("conversations", ids)
         return await self._with_messages(rows)
 
     async def of_matches(self, match_ids: Sequence[UUID]) -> dict[UUID, Conversation]:
         """By id of the conversation, those that these matches have."""
-        rows = await self._pool.fetch(QUERIES["conversations_of_matches"], match_ids)
+        rows = await self._rows("conversations_of_matches", match_ids)
         return await self._with_messages(rows)
 
     async def _with_messages(self, rows: list[asyncpg.Record]) -> dict[UUID, Conversation]:
@@ -72,7 +76,7 @@ class Store:
         if not found:
             return found
         newest: dict[UUID, list[Message]] = {conversation_id: [] for conversation_id in found}
-        for row in await self._pool.fetch(QUERIES["newest_messages"], list(found), LOADED):
+        for row in await self._rows("newest_messages", list(found), LOADED):
             newest[row["conversation_id"]].append(_message(row))
         for conversation_id, messages in newest.items():
             conversation = found[conversation_id]
@@ -84,9 +88,7 @@ class Store:
         return found
 
     async def _older_ids(self, conversation_id: UUID, before_seq: int) -> KnownIds:
-        rows = await self._pool.fetch(
-            QUERIES["older_identities"], conversation_id, before_seq, OLDER_MOST
-        )
+        rows = await self._rows("older_identities", conversation_id, before_seq, OLDER_MOST)
         known = KnownIds()
         if len(rows) == OLDER_MOST:
             known.add_everything()
@@ -104,7 +106,7 @@ class Store:
         """
         senders = [sender for sender, _ in identities]
         theirs = [identity for _, identity in identities]
-        rows = await self._pool.fetch(QUERIES["messages"], ids, senders, theirs)
+        rows = await self._rows("messages", ids, senders, theirs)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def unread_messages(
@@ -114,7 +116,7 @@ class Store:
         if not wanted:
             return []
         ids, readers = zip(*wanted, strict=True)
-        rows = await self._pool.fetch(QUERIES["unread_messages"], ids, readers)
+        rows = await self._rows("unread_messages", ids, readers)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def read_messages(
@@ -124,34 +126,57 @@ class Store:
         if not wanted:
             return []
         ids, readers, moments = zip(*wanted, strict=True)
-        rows = await self._pool.fetch(QUERIES["read_messages"], ids, readers, moments)
+        rows = await self._rows("read_messages", ids, readers, moments)
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def membership(self, conversation_id: UUID) -> Membership | None:
         """None: not stored, perhaps not yet."""
-        row = await self._pool.fetchrow(QUERIES["membership"], conversation_id)
-        return None if row is None else Membership(*row)
+        rows = await self._rows("membership", conversation_id)
+        return Membership(*rows[0]) if rows else None
 
     async def changed_after(
         self, conversation_id: UUID, seq: int, most: int, reader_id: UUID
     ) -> list[ToldMessage]:
         """What changed after `seq`, in whole entries: fewer than `most` is all of it."""
-        rows = await self._pool.fetch(QUERIES["changed_after"], conversation_id, seq, most)
+        rows = await self._rows("changed_after", conversation_id, seq, most)
         return [_as_told(row, reader_id) for row in rows]
 
     async def unread(self, user_ids: Sequence[UUID]) -> dict[UUID, list[Unread]]:
         """Of all conversations that aren't archived, by user."""
         counts: dict[UUID, list[Unread]] = {user_id: [] for user_id in user_ids}
-        for row in await self._pool.fetch(QUERIES["unread_of_users"], user_ids):
+        for row in await self._rows("unread_of_users", user_ids):
             counts[row["user_id"]].append(Unread(row["id"], row["head"], row["unread"]))
         return counts
 
     async def heads(self, user_ids: Sequence[UUID]) -> dict[UUID, dict[UUID, int]]:
         """User → conversation → head, of all conversations that aren't archived."""
         heads: dict[UUID, dict[UUID, int]] = {user_id: {} for user_id in user_ids}
-        for row in await self._pool.fetch(QUERIES["heads_of_users"], user_ids):
+        for row in await self._rows("heads_of_users", user_ids):
             heads[row["user_id"]][row["id"]] = row["head"]
         return heads
+
+    async def _rows(self, query: str, *arguments: object) -> list[asyncpg.Record]:
+        """Raises StoreError.
+
+        When no answer comes in time the network may have forgotten every connection. So none of
+        them is used again; and the query isn't cancelled, which would take as long once more.
+        """
+        while True:
+            async with self._pool.acquire() as connection:
+                name = connection.get_server_pid()
+                if name in self._doubtful:
+                    self._doubtful.remove(name)
+                    connection.terminate()
+                    continue
+                self._known.add(name)
+                try:
+                    return await connection.fetch(QUERIES[query], *arguments)
+                except TimeoutError:
+                    connection.terminate()
+                    self._doubtful |= self._known
+                    self._doubtful.discard(name)
+                    self._known.clear()
+                    raise
 
 
 def _conversation(row: asyncpg.Record) -> Conversation:

@@ -17,7 +17,7 @@ from uuid import UUID
 
 from local.layout import Layout
 from local.progress import Progress
-from tests.chaos import client_faults, process_faults, server_faults
+from tests.chaos import client_faults, clock_faults, link_faults, process_faults, server_faults
 from tests.chaos.checker import check
 from tests.chaos.collecting import collect
 from tests.chaos.evidence import Evidence, Violation, save
@@ -30,7 +30,7 @@ from tests.chaos.recorder import Recorder
 from tests.chaos.verdict import Stored, Told, judge, table
 from tests.chaos.workload import Workload
 
-KINDS: Final = (process_faults, server_faults, client_faults)
+KINDS: Final = (process_faults, server_faults, client_faults, link_faults, clock_faults)
 STORED_WITHIN_S: Final = 10.0
 USERS: Final = 44
 MESSAGES_PER_SECOND: Final = 100.0
@@ -59,7 +59,7 @@ async def campaign(
         )
         async with probing(chaos.house, chaos.system, Servers(chaos.stack)) as probes:
             workload.start()
-            injecting = Injecting(chaos.house, chaos.system, probes, recorder, say=_say)
+            injecting = Injecting(chaos, probes, recorder, say=_say)
             for step in islice(steps, len(chosen)):
                 await injecting.take(step, random)
             while monotonic() < until:

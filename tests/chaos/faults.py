@@ -12,6 +12,8 @@ from local import environment, postgres, readiness
 from local.ports import remembered_ports
 from local.roles import Role
 from local.stack import Stack
+from tests.chaos.clocks import Clocks
+from tests.chaos.links import Links
 from tests.integration.conftest import System
 from tests.integration.watching import House
 
@@ -110,6 +112,8 @@ class Scene:
     house: House
     system: System
     servers: Servers
+    links: Links
+    clocks: Clocks
     parties: Sequence[Party]
     flows: Callable[[float, float], Awaitable[float | None]]
     """flows(since, within_s): seconds from that moment (perf_counter) until messages sent after it

@@ -2,13 +2,15 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from local.progress import Progress
-from local.roles import Counts
+from local.roles import Counts, Role
 from local.stack import Stack
+from tests.chaos.clocks import Clocks, open_clocks
+from tests.chaos.links import Links
 from tests.integration.conftest import System
 from tests.integration.watching import House, open_house
 
@@ -23,6 +25,8 @@ class Chaos:
     """Speaks to the servers themselves."""
     system: System
     """At the edge itself."""
+    links: Links
+    clocks: Clocks
 
     @property
     def stack(self) -> Stack:
@@ -44,10 +48,15 @@ async def chaos_stack(
         if not variable.startswith("CHAT_") or variable == "CHAT_PARTITIONS"
     }
     stack = Stack(name, environ, progress)
-    await asyncio.to_thread(stack.start, COUNTS, fresh=True, tied=True)
-    try:
-        async with open_house(stack) as house:
-            await house.is_whole()
-            yield Chaos(house, System(house.variables))
-    finally:
-        stack.stop()
+    with Links() as links, open_clocks(stack.layout.folder / "clocks", COUNTS) as clocks:
+
+        def own(role: Role, program: str, variables: Mapping[str, str]) -> dict[str, str]:
+            return links.detours(role, program, variables) | clocks.variables(role, program)
+
+        await asyncio.to_thread(stack.start, COUNTS, fresh=True, tied=True, own_variables=own)
+        try:
+            async with open_house(stack) as house:
+                await house.is_whole()
+                yield Chaos(house, System(house.variables), links, clocks)
+        finally:
+            stack.stop()

@@ -18,10 +18,9 @@ from libs.client.session import SessionClosed
 from local.failure import StackError
 from tests.chaos.evidence import Injection, Violation
 from tests.chaos.faults import Fault, Scene, Servers, Touches, Unexpected
+from tests.chaos.house import Chaos
 from tests.chaos.probes import Closure, Probes
 from tests.chaos.recorder import Recorder
-from tests.integration.conftest import System
-from tests.integration.watching import House
 
 RECOVERY_S: Final = 60.0
 STRIKE_S: Final = 180.0
@@ -85,26 +84,19 @@ class Struck:
 
 
 class Injecting:
-    """Uses the probes and the house of a running campaign."""
+    """Of one campaign. Use `take`."""
 
     def __init__(
-        self,
-        house: House,
-        system: System,
-        probes: Probes,
-        recorder: Recorder,
-        *,
-        say: Callable[[str], None],
+        self, chaos: Chaos, probes: Probes, recorder: Recorder, *, say: Callable[[str], None]
     ) -> None:
         self.injections: list[Injection] = []
         self.violations: list[Violation] = []
         self.explained: list[bytes] = []
         self.struck: list[Struck] = []
-        self._house = house
-        self._system = system
+        self._chaos = chaos
         self._probes = probes
         self._recorder = recorder
-        self._servers = Servers(house.stack)
+        self._servers = Servers(chaos.stack)
         self._changing = asyncio.Lock()
         self._say = say
 
@@ -122,9 +114,11 @@ class Injecting:
 
     async def _strike(self, fault: Fault, random: Random, *, is_alone: bool) -> None:
         scene = Scene(
-            house=self._house,
-            system=self._system,
+            house=self._chaos.house,
+            system=self._chaos.system,
             servers=self._servers,
+            links=self._chaos.links,
+            clocks=self._chaos.clocks,
             parties=self._probes.parties,
             flows=self._probes.flows,
             is_alone=is_alone,
@@ -187,7 +181,7 @@ class Injecting:
 
     async def _become_whole(self, after: str) -> None:
         try:
-            await self._house.is_whole()
+            await self._chaos.house.is_whole()
         except AssertionError as error:
             self._violated(f"{after}: the system does not become whole: {error}")
 
