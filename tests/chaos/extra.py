@@ -114,7 +114,7 @@ def _made(stack: Stack, role: Role, name: str, mutant: str | None) -> Extra:
     layout = stack.layout
     names = [admin_port_name(name), *([name] if role.listens else [])]
     ports = choose_ports(names, layout.ports, {})
-    program = role_program(layout, role, name, ports)
+    program = role_program(layout, role, name, ports, {})
     if mutant is not None:
         python = f"{layout.root}/.venv/bin/python"
         # Without the interpreter; gunicorn's is in its first line.

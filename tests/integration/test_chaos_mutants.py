@@ -41,8 +41,8 @@ RATES: Final = {
     "read_by_rest": 0.3,
     "type": 0.3,
     "delete": 1.0,
-    "look": 0.3,
-    "history": 0.3,
+    "look": 1.0,
+    "history": 3.0,
     "leave": 0.5,
     "twice": 1.0,
 }
