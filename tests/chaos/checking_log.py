@@ -285,40 +285,64 @@ def delivered_means_heard(indexed: Indexed) -> Iterator[Found]:
     One process holds all devices. A device's frames are recorded in the turn of its loop after
     the one that read them and answered the ping; `websockets` gives out what it has read also
     after an abort, and `Session.abort` waits for that. So what was answered is recorded, and
-    earlier than the sender can hear of it. What became READ without DELIVERED was fetched by
-    REST: nothing to see.
+    earlier than the sender can hear of it. Only while a session opens nobody takes the frames
+    yet, so what is recorded by then may have come at any moment since the device began to
+    connect. What became READ without DELIVERED was fetched by REST: nothing to see.
     """
-    had: set[tuple[UUID, str]] = set()
+    had = _first_had(indexed)
+    wanting: dict[str, tuple[float, str]] = {}
     for item in indexed.heard:
         frame = item.frame
-        match frame["type"]:
-            case "MESSAGE_RECEIVED":
-                had.add((item.user, frame["messageId"]))
-            case "MESSAGE_DELIVERED":
-                for message_id in frame["messageIds"]:
-                    yield from _not_had(indexed, had, message_id, _heard(item))
-            case "SYNC_RESULT":
-                for message in frame["messages"]:
-                    if message["deliveredAt"] is not None:
-                        where = f"SYNC_RESULT to {item.device}/{item.session} at {item.at:.3f}"
-                        yield from _not_had(indexed, had, message["messageId"], where)
-                had.update((item.user, message["messageId"]) for message in frame["messages"])
-    for row in indexed.evidence.rows:
+        delivered: Iterable[str] = ()
+        if frame["type"] == "MESSAGE_DELIVERED":
+            delivered = frame["messageIds"]
+        elif frame["type"] == "SYNC_RESULT":
+            delivered = [one["messageId"] for one in frame["messages"] if one["deliveredAt"]]
+        for message_id in delivered:
+            wanting.setdefault(message_id, (item.at, f"{frame['type']} to {item.device}"))
+    for message_id, row in indexed.rows.items():
         if row.delivered_at is not None:
-            yield from _not_had(indexed, had, str(row.message_id), "in the end")
+            wanting.setdefault(message_id, (float("inf"), "the row"))
+    for message_id, (at, where) in wanting.items():
+        known = indexed.rows.get(message_id)
+        talk = known and indexed.talks.get(str(known.conversation))
+        if known is None or talk is None:
+            continue
+        recipient = talk.other(known.sender)
+        since = had.get((recipient, message_id))
+        if since is None or since > at:
+            late = "never" if since is None else f"at {since:.3f}"
+            detail = f"DELIVERED at {at:.3f} by {where}; heard by {recipient} {late}"
+            yield known.conversation, f"{short(known)}: {detail}"
 
 
-def _not_had(
-    indexed: Indexed, had: set[tuple[UUID, str]], message_id: str, where: str
-) -> Iterator[Found]:
-    row = indexed.rows.get(message_id)
-    talk = None if row is None else indexed.talks.get(str(row.conversation))
-    if row is None or talk is None:
-        return
-    recipient = talk.other(row.sender)
-    if (recipient, message_id) not in had:
-        yield row.conversation, f"no device of {recipient} had {short(row)}: {where}"
-        had.add((recipient, message_id))  # Said once.
+def _first_had(indexed: Indexed) -> dict[tuple[UUID, str], float]:
+    """By user and message, from when on a device may have confirmed it.
+
+    What SYNC told as delivered already doesn't count: that is confirmed by nobody again.
+    """
+    opened = {
+        (one.device, one.sessions[0]): one
+        for one in indexed.evidence.operations
+        if one.kind == "connect" and one.outcome == "ok"
+    }
+    had: dict[tuple[UUID, str], float] = {}
+    for item in indexed.heard:
+        frame = item.frame
+        names: Iterable[str] = ()
+        if frame["type"] == "MESSAGE_RECEIVED":
+            names = (frame["messageId"],)
+        elif frame["type"] == "SYNC_RESULT":
+            names = [one["messageId"] for one in frame["messages"] if not one["deliveredAt"]]
+        opening = opened.get((item.device, item.session))
+        # A session that was lost while it opened has no operation.
+        at = float("-inf") if opening is None else item.at
+        if opening is not None and item.at <= opening.ended:
+            at = opening.began
+        for name in names:
+            key = (item.user, name)
+            had[key] = min(at, had.get(key, at))
+    return had
 
 
 def _heard(item: Heard) -> str:

@@ -295,6 +295,14 @@ def delivered_in_the_end_but_never_heard(evidence: Evidence) -> None:
     ]
 
 
+def delivered_only_by_a_sync_that_says_so(evidence: Evidence) -> None:
+    evidence.heard[:] = [
+        item
+        for item in evidence.heard
+        if item.device != "b1" or item.frame["type"] != "MESSAGE_RECEIVED"
+    ]
+
+
 def a_look_shows_a_lower_status(evidence: Evidence) -> None:
     place = list(operations(evidence, "look", device="b1"))[-1]
     lowered(answer_of(evidence, place))
@@ -524,6 +532,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     ),
     "delivered_means_heard": (
         *(delivered_before_it_was_heard, delivered_in_the_end_but_never_heard),
+        delivered_only_by_a_sync_that_says_so,
     ),
     "reads_never_show_less": (
         *(a_look_shows_a_lower_status, a_page_shows_a_lower_status),
@@ -649,6 +658,14 @@ def test_a_delivery_that_nobody_heard_of_before_the_reading_is_no_hole() -> None
     evidence = world.evidence()
     evidence.heard[:] = [item for item in evidence.heard if item.frame.get("seq") != delivery]
     assert check(evidence) == []
+
+
+def test_what_came_while_a_session_opened_is_recorded_late() -> None:
+    evidence = story()
+    delivered_before_it_was_heard(evidence)
+    place = next(operations(evidence, "connect", device="b1"))
+    change_operation(evidence, place, ended=1000.0)
+    assert "delivered_means_heard" not in {violation.rule for violation in check(evidence)}
 
 
 def test_an_entry_told_again_may_name_fewer_messages() -> None:
