@@ -279,72 +279,6 @@ def _hidden(row: Row, heard: set[tuple[str, str]]) -> int:
     )
 
 
-def delivered_means_heard(indexed: Indexed) -> Iterator[Found]:
-    """Promise 5: nobody is told DELIVERED before a device of the recipient had the message.
-
-    One process holds all devices. A device's frames are recorded in the turn of its loop after
-    the one that read them and answered the ping; `websockets` gives out what it has read also
-    after an abort, and `Session.abort` waits for that. So what was answered is recorded, and
-    earlier than the sender can hear of it. Only while a session opens nobody takes the frames
-    yet, so what is recorded by then may have come at any moment since the device began to
-    connect. What became READ without DELIVERED was fetched by REST: nothing to see.
-    """
-    had = _first_had(indexed)
-    wanting: dict[str, tuple[float, str]] = {}
-    for item in indexed.heard:
-        frame = item.frame
-        delivered: Iterable[str] = ()
-        if frame["type"] == "MESSAGE_DELIVERED":
-            delivered = frame["messageIds"]
-        elif frame["type"] == "SYNC_RESULT":
-            delivered = [one["messageId"] for one in frame["messages"] if one["deliveredAt"]]
-        for message_id in delivered:
-            wanting.setdefault(message_id, (item.at, f"{frame['type']} to {item.device}"))
-    for message_id, row in indexed.rows.items():
-        if row.delivered_at is not None:
-            wanting.setdefault(message_id, (float("inf"), "the row"))
-    for message_id, (at, where) in wanting.items():
-        known = indexed.rows.get(message_id)
-        talk = known and indexed.talks.get(str(known.conversation))
-        if known is None or talk is None:
-            continue
-        recipient = talk.other(known.sender)
-        since = had.get((recipient, message_id))
-        if since is None or since > at:
-            late = "never" if since is None else f"at {since:.3f}"
-            detail = f"DELIVERED at {at:.3f} by {where}; heard by {recipient} {late}"
-            yield known.conversation, f"{short(known)}: {detail}"
-
-
-def _first_had(indexed: Indexed) -> dict[tuple[UUID, str], float]:
-    """By user and message, from when on a device may have confirmed it.
-
-    What SYNC told as delivered already doesn't count: that is confirmed by nobody again.
-    """
-    opened = {
-        (one.device, one.sessions[0]): one
-        for one in indexed.evidence.operations
-        if one.kind == "connect" and one.outcome == "ok"
-    }
-    had: dict[tuple[UUID, str], float] = {}
-    for item in indexed.heard:
-        frame = item.frame
-        names: Iterable[str] = ()
-        if frame["type"] == "MESSAGE_RECEIVED":
-            names = (frame["messageId"],)
-        elif frame["type"] == "SYNC_RESULT":
-            names = [one["messageId"] for one in frame["messages"] if not one["deliveredAt"]]
-        opening = opened.get((item.device, item.session))
-        # A session that was lost while it opened has no operation.
-        at = float("-inf") if opening is None else item.at
-        if opening is not None and item.at <= opening.ended:
-            at = opening.began
-        for name in names:
-            key = (item.user, name)
-            had[key] = min(at, had.get(key, at))
-    return had
-
-
 def _heard(item: Heard) -> str:
     frame = {name: value for name, value in item.frame.items() if name != "conversationId"}
     return f"{frame} to {item.device}/{item.session} at {item.at:.3f}"
@@ -357,5 +291,4 @@ RULES = (
     live_messages_come_in_order,
     an_entry_is_one_thing,
     numbers_are_dense,
-    delivered_means_heard,
 )
