@@ -166,7 +166,10 @@ def _wrongs_of_change(indexed: Indexed, frame: Frame) -> Iterator[str]:
         "MESSAGE_READ": ("READ", "readAt"),
         "MESSAGE_DELETED": ("SENT", "deletedAt"),
     }[kind]
-    for message_id in frame.get("messageIds", (frame["messageId"],)):
+    named = frame.get("messageIds", [frame["messageId"]])
+    if frame["messageId"] != max(named, key=lambda one: _seq_of(indexed, one)):
+        yield "messageId isn't the newest"
+    for message_id in named:
         row = indexed.rows.get(message_id)
         if row is None or str(row.conversation) != frame["conversationId"]:
             yield f"message {message_id} isn't stored"
@@ -179,6 +182,11 @@ def _wrongs_of_change(indexed: Indexed, frame: Frame) -> Iterator[str]:
             yield f"{short(row)} has {time} {indexed.as_told[message_id][time]}"
         if kind == "MESSAGE_READ" and frame["readerId"] == str(row.sender):
             yield f"{short(row)} was read by its sender"
+
+
+def _seq_of(indexed: Indexed, message_id: str) -> int:
+    row = indexed.rows.get(message_id)
+    return 0 if row is None else row.seq
 
 
 def is_entry(frame: Frame) -> bool:

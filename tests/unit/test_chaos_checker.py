@@ -238,6 +238,12 @@ def an_entry_has_a_message_s_number(evidence: Evidence) -> None:
         item.frame["seq"] = row_of(evidence, "two").seq
 
 
+def the_oldest_is_named_as_the_newest(evidence: Evidence) -> None:
+    frame = heard(evidence, "MESSAGE_DELIVERED", "a1")[0].frame
+    frame["messageId"] = frame["messageIds"][0]
+    assert len(frame["messageIds"]) == 2
+
+
 def a_status_heard_is_not_stored(evidence: Evidence) -> None:
     change_row(evidence, "two", status="DELIVERED", read_at=None)
 
@@ -525,6 +531,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     "an_entry_is_one_thing": (
         *(an_entry_is_another_thing_to_another_user, an_entry_has_a_message_s_number),
         *(a_status_heard_is_not_stored, a_sender_has_read, an_archiving_is_another_entry),
+        the_oldest_is_named_as_the_newest,
     ),
     "numbers_are_dense": (
         *(two_have_one_number, the_head_is_too_low, the_head_is_too_high),
