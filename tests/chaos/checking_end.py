@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from tests.chaos.evidence import Frame, History, Operation, Synced
-from tests.chaos.indexed import SHOWN, Found, Indexed, Talk, short
+from tests.chaos.evidence import Frame, History, Synced
+from tests.chaos.indexed import SHOWN, Found, Indexed, Talk, short, told
 
 
 def histories_are_the_rows(indexed: Indexed) -> Iterator[Found]:
@@ -63,23 +63,23 @@ def snapshots_are_the_rows(indexed: Indexed) -> Iterator[Found]:
             yield snapshot.conversation, detail
 
 
-def _unlike(told: Sequence[Frame], expected: Sequence[Frame]) -> str:
+def _unlike(given: Sequence[Frame], expected: Sequence[Frame]) -> str:
     """What distinguishes them first. Fields that are not told at all don't count."""
     by_id = {message["messageId"]: message for message in expected}
-    ids = {message["messageId"] for message in told}
-    if len(ids) < len(told):
-        return f"{len(told) - len(ids)} come twice"
+    ids = {message["messageId"] for message in given}
+    if len(ids) < len(given):
+        return f"{len(given) - len(ids)} come twice"
     if missing := [message for name, message in by_id.items() if name not in ids]:
         return f"{len(missing)} of {len(expected)} missing, such as {missing[0]}"
-    for message in told:
+    for message in given:
         stored = by_id.get(message["messageId"])
         if stored is None:
             return f"not stored or not to be told: {message}"
         for name in SHOWN:
             if message.get(name, stored[name]) != stored[name]:
                 return f"{name} {message[name]!r} of {stored}"
-    if [message["messageId"] for message in told] != list(by_id):
-        return f"not in order: {[message['seq'] for message in told]}"
+    if [message["messageId"] for message in given] != list(by_id):
+        return f"not in order: {[message['seq'] for message in given]}"
     return ""
 
 
@@ -164,11 +164,7 @@ def sessions_begin_with_connect_success(indexed: Indexed) -> Iterator[Found]:
         begun.add(session)
     for operation in indexed.evidence.operations:
         if operation.kind == "connect" and operation.outcome == "failed":
-            yield None, f"turned away for good, {operation.answer}: {_connect(operation)}"
-
-
-def _connect(operation: Operation) -> str:
-    return f"{operation.device}, {operation.began:.3f} to {operation.ended:.3f}"
+            yield None, f"turned away for good, {operation.answer}: {told(operation)}"
 
 
 def untouched_sessions_live(indexed: Indexed) -> Iterator[Found]:
