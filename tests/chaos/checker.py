@@ -7,11 +7,22 @@ it holds, and what it can't decide; where it can't, it is silent.
 
 from typing import Final
 
-from tests.chaos import checking_end, checking_log, checking_reads, checking_sends
+from tests.chaos import (
+    checking_end,
+    checking_log,
+    checking_reads,
+    checking_receipts,
+    checking_sends,
+)
 from tests.chaos.evidence import Evidence, Violation
 from tests.chaos.indexed import Indexed
 
-RULES: Final = (*checking_sends.RULES, *checking_log.RULES, *checking_end.RULES)
+RULES: Final = (
+    *checking_sends.RULES,
+    *checking_log.RULES,
+    *checking_receipts.RULES,
+    *checking_end.RULES,
+)
 """Those of `checking_reads` besides."""
 
 

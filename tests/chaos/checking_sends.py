@@ -23,14 +23,14 @@ def acknowledged_is_stored(indexed: Indexed) -> Iterator[Found]:
 
 def _unlike(send: Operation, row: Row) -> str:
     assert send.answer is not None
-    contents = ("",) if row.deleted_at else (send.content.strip(),)
+    content = "" if row.deleted_at else send.content.strip()
     pairs = {
         "seq": (send.answer["seq"], row.seq),
         "timestamp": (send.answer["timestamp"], row.timestamp),
         "sender": (send.user, row.sender),
         "conversation": (send.conversation, row.conversation),
         "clientMessageId": (send.client_message_id, row.client_message_id),
-        "content": (contents[0], row.content),
+        "content": (content, row.content),
     }
     return ", ".join(
         f"{name} {sent!r} is stored as {stored!r}"

@@ -71,12 +71,10 @@ class Indexed:
 
     def sent_contents(self, row: Row) -> set[str]:
         """What was sent as this message; empty when that can't be told (deleted, without an id)."""
-        answered = self.answered.get(str(row.message_id))
-        sends = (
-            self.sends.get((row.sender, row.client_message_id), ())
-            if (row.client_message_id)
-            else ([answered] if answered else ())
-        )
+        if row.client_message_id is not None:
+            sends = self.sends.get((row.sender, row.client_message_id), [])
+        else:
+            sends = [one for one in [self.answered.get(str(row.message_id))] if one is not None]
         return {send.content.strip() for send in sends}
 
     def shown(self) -> Iterator[Shown]:

@@ -238,6 +238,12 @@ def an_entry_has_a_message_s_number(evidence: Evidence) -> None:
         item.frame["seq"] = row_of(evidence, "two").seq
 
 
+def the_oldest_is_named_as_the_newest(evidence: Evidence) -> None:
+    frame = heard(evidence, "MESSAGE_DELIVERED", "a1")[0].frame
+    frame["messageId"] = frame["messageIds"][0]
+    assert len(frame["messageIds"]) == 2
+
+
 def a_status_heard_is_not_stored(evidence: Evidence) -> None:
     change_row(evidence, "two", status="DELIVERED", read_at=None)
 
@@ -292,6 +298,14 @@ def delivered_in_the_end_but_never_heard(evidence: Evidence) -> None:
         item
         for item in evidence.heard
         if item.frame["type"] not in ("MESSAGE_DELIVERED", "SYNC_RESULT")
+    ]
+
+
+def delivered_only_by_a_sync_that_says_so(evidence: Evidence) -> None:
+    evidence.heard[:] = [
+        item
+        for item in evidence.heard
+        if item.device != "b1" or item.frame["type"] != "MESSAGE_RECEIVED"
     ]
 
 
@@ -517,6 +531,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     "an_entry_is_one_thing": (
         *(an_entry_is_another_thing_to_another_user, an_entry_has_a_message_s_number),
         *(a_status_heard_is_not_stored, a_sender_has_read, an_archiving_is_another_entry),
+        the_oldest_is_named_as_the_newest,
     ),
     "numbers_are_dense": (
         *(two_have_one_number, the_head_is_too_low, the_head_is_too_high),
@@ -524,6 +539,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     ),
     "delivered_means_heard": (
         *(delivered_before_it_was_heard, delivered_in_the_end_but_never_heard),
+        delivered_only_by_a_sync_that_says_so,
     ),
     "reads_never_show_less": (
         *(a_look_shows_a_lower_status, a_page_shows_a_lower_status),
@@ -649,6 +665,14 @@ def test_a_delivery_that_nobody_heard_of_before_the_reading_is_no_hole() -> None
     evidence = world.evidence()
     evidence.heard[:] = [item for item in evidence.heard if item.frame.get("seq") != delivery]
     assert check(evidence) == []
+
+
+def test_what_came_while_a_session_opened_is_recorded_late() -> None:
+    evidence = story()
+    delivered_before_it_was_heard(evidence)
+    place = next(operations(evidence, "connect", device="b1"))
+    change_operation(evidence, place, ended=1000.0)
+    assert "delivered_means_heard" not in {violation.rule for violation in check(evidence)}
 
 
 def test_an_entry_told_again_may_name_fewer_messages() -> None:

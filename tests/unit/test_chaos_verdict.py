@@ -47,4 +47,18 @@ def test_what_was_acknowledged_counts_for_the_fault_that_had_hold_of_it() -> Non
         untouched_closed=[],
     )
     *_, line = table([run], TOLD, [row(ONE, 2)])
-    assert line.split() == "router killed 1 1 1 0 0 1.00 1.00 5.00 5.00 5.00 3".split()
+    assert line.split() == [
+        "router",
+        "killed",
+        "1",
+        "1",
+        "1",
+        "0",
+        "0",
+        "1.00",
+        "1.00",
+        "5.00",
+        "5.00",
+        "5.00",
+        "3",
+    ]
