@@ -108,8 +108,8 @@ def what_was_told_is_there(
 ) -> Iterator[Found]:
     """Promises 2 and 6: a message that a user was told of is there in whatever they read later.
 
-    Decided of a page by REST only between its first and last message, and beyond its last where
-    it says that nothing follows: what was asked isn't recorded. Of a SYNC that isn't complete
+    Decided of the newest page by REST; of any other only between its first and last message, and
+    beyond its last where it says that nothing follows: what was asked isn't recorded. Of a SYNC that isn't complete
     only what hasn't changed after its last entry.
     """
     talk = indexed.talks.get(str(operation.conversation))
@@ -140,7 +140,7 @@ def what_was_told_is_found(
 def _due(operation: Operation, answer: Frame, talk: Talk) -> list[Row]:
     """Rows that the answer should hold, if the user knew them as they are in the end."""
     if operation.kind == "history":
-        return _between(answer, talk)
+        return _between(operation, answer, talk)
     if operation.kind != "sync" or operation.up_to_seq is None:
         return []
     rows, changed = talk.by_change, _changed_seq
@@ -150,8 +150,11 @@ def _due(operation: Operation, answer: Frame, talk: Talk) -> list[Row]:
     return rows[begin : bisect_right(rows, answer["messages"][-1]["changedSeq"], key=changed)]
 
 
-def _between(page: Frame, talk: Talk) -> list[Row]:
+def _between(operation: Operation, page: Frame, talk: Talk) -> list[Row]:
     numbers = [message["seq"] for message in page["items"]]
+    if operation.is_newest:
+        has_older = page["nextCursor"] is not None
+        return talk.rows[bisect_left(talk.rows, min(numbers), key=_seq) if has_older else 0 :]
     if len(numbers) < 2:
         return []
     begin = bisect_left(talk.rows, min(numbers), key=_seq)

@@ -42,6 +42,8 @@ class Operation(msgspec.Struct, frozen=True, kw_only=True):
     content: str = ""
     message_ids: list[UUID] = []
     up_to_seq: int | None = None
+    is_newest: bool = False
+    """Of `history`: it asked for the newest page."""
     answer: Frame | None = None
     """Of `ok`: the frame, or the body of the response. Of `failed`: the ERROR or the problem."""
 

@@ -4,12 +4,12 @@ What they do follows from the seed; when it happens, and so what comes of it, do
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from time import perf_counter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID, uuid4
 
 from tests.chaos.calling import Caller
@@ -40,6 +40,7 @@ RATES: Final[Mapping[str, float]] = {
     "delete": 0.06,
     "look": 0.08,
     "history": 0.08,
+    "count": 0.03,
     "leave": 0.03,
     "twice": 0.1,
 }
@@ -285,6 +286,8 @@ class Workload:
                     self._leave(person, device)
                 case "twice":
                     self._send_twice(person, conversation)
+                case "count":
+                    self._glance(person)
                 case _:
                     self._call(person, device, conversation, action)
 
@@ -327,6 +330,7 @@ class Workload:
             return
         random = person.random
         message_ids: list[UUID] = []
+        side = ""
         if action == "history":
             kind: Kind = "history"
             side = random.choice(("", f"&after={random.randint(0, 400)}", "&before=200"))
@@ -354,11 +358,24 @@ class Workload:
                     ended=perf_counter(),
                     outcome=answer.outcome,
                     message_ids=message_ids,
+                    is_newest=kind == "history" and not side,
                     answer=answer.body,
                 )
             )
 
-        task = self._calls[person] = asyncio.create_task(call())
+        self._begin_call(person, call())
+
+    def _glance(self, person: Person) -> None:
+        """A glance at GET /unread: from the first one on Redis keeps this user's counts."""
+
+        async def call() -> None:
+            await self.caller.call(person.user, "GET", "/unread")
+
+        if person not in self._calls:
+            self._begin_call(person, call())
+
+    def _begin_call(self, person: Person, call: Coroutine[Any, Any, None]) -> None:
+        task = self._calls[person] = asyncio.create_task(call)
         task.add_done_callback(lambda _: self._calls.pop(person))
 
 

@@ -256,7 +256,7 @@ class World:
         if messages:
             self._done(device, "look", talk, began, answer=messages[-1])
         page = {"items": messages[::-1], "nextCursor": None}
-        self._done(device, "history", talk, self.tick(), answer=page)
+        self._done(device, "history", talk, self.tick(), answer=page, is_newest=True)
 
     # ------------------------------------------------------------------ what is left
 

@@ -349,6 +349,11 @@ def a_page_ends_too_early(evidence: Evidence) -> None:
     answer_of(evidence, place)["items"].pop()
 
 
+def the_newest_page_lacks_the_newest(evidence: Evidence) -> None:
+    place = list(operations(evidence, "history", device="a2"))[-1]
+    del answer_of(evidence, place)["items"][0]
+
+
 def a_sync_lacks_what_was_told(evidence: Evidence) -> None:
     place = next(operations(evidence, "sync", device="a2"))
     answer = answer_of(evidence, place)
@@ -547,7 +552,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     ),
     "what_was_told_is_there": (
         *(a_page_lacks_what_was_told, a_page_ends_too_early),
-        a_sync_lacks_what_was_told,
+        *(the_newest_page_lacks_the_newest, a_sync_lacks_what_was_told),
     ),
     "what_was_told_is_found": (what_was_told_is_not_found,),
     "heads_never_fall": (
