@@ -4,12 +4,13 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from uuid import UUID
 
-from tests.chaos.evidence import Frame, History, Synced
+from tests.chaos.evidence import NEWEST, Frame, History, Synced
 from tests.chaos.indexed import SHOWN, Found, Indexed, Talk, short, told
 
 
 def histories_are_the_rows(indexed: Indexed) -> Iterator[Found]:
-    """Promise 3: by REST both users read all rows, in the order of seq, and the head."""
+    """Promise 3: by REST both users read all rows, in the order of seq, and the head; promise 2:
+    the newest page, which has a copy in Redis, is as new."""
     for history in indexed.evidence.histories:
         talk = indexed.talks.get(str(history.conversation))
         if talk is None:
@@ -18,6 +19,11 @@ def histories_are_the_rows(indexed: Indexed) -> Iterator[Found]:
         expected = [indexed.as_told[str(row.message_id)] for row in talk.rows]
         if wrong := _unlike(history.messages, expected):
             yield history.conversation, f"{whose}: {wrong}"
+        newest = expected[::-1][: len(history.newest)]
+        if wrong := _unlike(history.newest, newest):
+            yield history.conversation, f"newest page of the {whose}: {wrong}"
+        elif len(newest) < min(NEWEST, len(expected)):
+            yield history.conversation, f"newest page of the {whose}: only {len(newest)} messages"
         if history.head != talk.head:
             yield history.conversation, f"{whose}: head {history.head}, not {talk.head}"
 

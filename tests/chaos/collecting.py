@@ -25,6 +25,7 @@ from libs.common.domain.moment import milliseconds, rfc3339
 from libs.common.topology import DEAD
 from tests.chaos.calling import Caller
 from tests.chaos.evidence import (
+    NEWEST,
     Conversation,
     DeadLetter,
     Evidence,
@@ -261,12 +262,14 @@ class _Collecting:
             if page["nextCursor"] is None:
                 break
             after = page["nextCursor"]
+        newest = await self._get(user, f"{path}/messages?limit={NEWEST}")
         return History(
             user=user,
             conversation=conversation,
             head=itself["head"],
             unread=itself["unreadCount"],
             messages=messages,
+            newest=list(map(self._kept, newest["items"])),
         )
 
     async def synced(self) -> list[Synced]:

@@ -6,7 +6,7 @@ clients), so that "before" and "after" mean something.
 """
 
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -19,6 +19,9 @@ Kind = Literal["connect", "send", "read", "delete", "sync", "history", "look"]
 Outcome = Literal["ok", "failed", "unknown"]
 """As the client knows it. `failed`: refused for good (4xx), so it must not have happened;
 `unknown`: no answer, or 500: it may have happened."""
+
+
+NEWEST: Final = 30
 
 
 class Operation(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,6 +110,8 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     unread: int
     """`unreadCount` of the conversation's own object."""
     messages: list[Frame]
+    newest: list[Frame]
+    """The page of NEWEST messages that clients ask for first, newest first."""
 
 
 class Synced(msgspec.Struct, frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from libs.common.domain.moment import rfc3339
 from tests.chaos.evidence import (
+    NEWEST,
     Conversation,
     Evidence,
     Frame,
@@ -307,6 +308,7 @@ class World:
                     head=talk.head,
                     unread=self.unread(talk, user),
                     messages=self._as_seen_by(talk.messages, user),
+                    newest=self._as_seen_by(talk.messages[::-1][:NEWEST], user),
                 )
                 for talk in self.talks
                 for user in talk.users

@@ -400,6 +400,14 @@ def a_history_has_one_twice(evidence: Evidence) -> None:
     evidence.histories[0].messages.append(evidence.histories[0].messages[-1])
 
 
+def the_newest_page_is_old(evidence: Evidence) -> None:
+    del evidence.histories[0].newest[0]
+
+
+def the_newest_page_is_too_short(evidence: Evidence) -> None:
+    evidence.histories[0].newest.pop()
+
+
 def a_history_s_head_is_old(evidence: Evidence) -> None:
     evidence.histories[0] = replace(evidence.histories[0], head=evidence.histories[0].head - 1)
 
@@ -562,6 +570,7 @@ MISTAKES: Final[dict[str, tuple[Mistake, ...]]] = {
     "histories_are_the_rows": (
         *(a_history_lacks_one, a_history_is_not_in_order, a_history_shows_another_time),
         *(a_history_has_one_twice, a_history_s_head_is_old),
+        *(the_newest_page_is_old, the_newest_page_is_too_short),
     ),
     "syncs_are_the_rows": (
         *(a_sync_in_the_end_lacks_one, a_sync_in_the_end_shows_an_old_one),
