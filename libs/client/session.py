@@ -101,9 +101,13 @@ class Session:
             open_timeout=ANSWER_S,
         )
         session = cls(socket, on_frame)
-        if via == "frame":
-            await session.send_frame({"type": "CONNECT", "token": token})
-        success = await session.expect("CONNECT_SUCCESS")
+        try:
+            if via == "frame":
+                await session.send_frame({"type": "CONNECT", "token": token})
+            success = await session.expect("CONNECT_SUCCESS")
+        except BaseException:
+            await session.abort()
+            raise
         session.user_id = UUID(success["userId"])
         session.heads = {UUID(name): head for name, head in success["heads"].items()}
         return session
@@ -222,6 +226,15 @@ class Session:
 
     async def close(self) -> None:
         await self._socket.close()
+        await self._reading
+
+    def when_closed(self, tell: Callable[[], None]) -> None:
+        """Calls it once, when it has ended and all that came before has been taken."""
+        self._reading.add_done_callback(lambda _: tell())
+
+    async def abort(self) -> None:
+        """Ends it at once, without a word to the other side, which may be gone."""
+        self._socket.transport.abort()
         await self._reading
 
     async def _read(self) -> None:
