@@ -1,5 +1,6 @@
 """Consumes chat.deliveries.{gateway}: what the routers want written."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -8,6 +9,7 @@ from libs.common.broker import Incoming
 from libs.common.metrics import BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser
+from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.wire import text_frame
@@ -18,8 +20,14 @@ log = structlog.get_logger()
 class Deliveries:
     """Not acknowledged: the queue goes with the connection, and what was in it is in the logs."""
 
-    def __init__(self, registry: Registry[Connection], bury: Callable[[Malformed], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry[Connection],
+        backlog: Backlog,
+        bury: Callable[[Malformed], None],
+    ) -> None:
         self._registry = registry
+        self._backlog = backlog
         self._bury = bury
         self._sizes = BATCH_SIZE.labels("deliveries")
 
@@ -29,17 +37,19 @@ class Deliveries:
         for part in malformed:
             log.error("malformed delivery", reason=part.reason)
             self._bury(part)
+        now = time.time()
         for delivery in deliveries:
             try:
-                self._deliver(delivery)
+                self._deliver(delivery, now)
             except Exception:  # One bad thing stays one (promise 9).
                 log.exception("delivery failed", kind=type(delivery).__name__)
 
-    def _deliver(self, delivery: Delivery) -> None:
+    def _deliver(self, delivery: Delivery, now: float) -> None:
         match delivery:
             case ToUser():
                 self._to_user(delivery)
             case Answer(session_id, try_id, frame, conversation_id, message_ids):
+                self._backlog.answered(try_id, now)
                 if connection := self._registry.session(session_id):
                     connection.perform(
                         connection.session.answer(
