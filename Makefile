@@ -2,7 +2,7 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo audit-verify bench test lint format \
+.PHONY: help run up down status logs add remove token demo audit-verify bench chaos test lint format \
 	contracts lock
 .NOTPARALLEL:
 
@@ -54,6 +54,10 @@ audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an ea
 bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@local/bootstrap --python-only
 	@$(python) -m tests.bench $(ARGS)
+
+chaos: ## strike a system of its own with faults, measure recovery [ARGS='--seed 1 --minutes 10']
+	@local/bootstrap
+	@$(python) -m tests.chaos $(ARGS)
 
 test: ## the test suite against real servers of its own [ARGS='-k name']
 	@local/bootstrap

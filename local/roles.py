@@ -88,8 +88,11 @@ def port_names(counts: Counts) -> list[str]:
     return names
 
 
-def role_programs(layout: Layout, counts: Counts, ports: Mapping[str, int]) -> list[Program]:
-    """Every slot of every role; what they have in common comes from supervisord's environment."""
+def role_program(layout: Layout, role: Role, name: str, ports: Mapping[str, int]) -> Program:
+    """One process of a role; what all have in common comes from supervisord's environment.
+
+    `ports` has its admin port and, where the role listens, the one under its own name.
+    """
     venv = layout.root / ".venv" / "bin"
     commands = {
         GATEWAY: (f"{venv}/python", "-m", "services.ws_gateway"),
@@ -100,20 +103,21 @@ def role_programs(layout: Layout, counts: Counts, ports: Mapping[str, int]) -> l
             *("-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app"),
         ),
     }
-    programs: list[Program] = []
-    for role, command in commands.items():
-        for name in counts.slots(role):
-            own = {"CHAT_INSTANCE": name, "CHAT_ADMIN_PORT": str(ports[admin_port_name(name)])}
-            if role.listens:
-                own |= {"CHAT_LISTEN_HOST": "127.0.0.1", "CHAT_LISTEN_PORT": str(ports[name])}
-            programs.append(
-                Program(
-                    name=name,
-                    stage=role.stage,
-                    command=command,
-                    folder=layout.root,
-                    environment=own,
-                    without=() if role.reads_database else ("CHAT_DATABASE_URL",),
-                )
-            )
-    return programs
+    own = {"CHAT_INSTANCE": name, "CHAT_ADMIN_PORT": str(ports[admin_port_name(name)])}
+    if role.listens:
+        own |= {"CHAT_LISTEN_HOST": "127.0.0.1", "CHAT_LISTEN_PORT": str(ports[name])}
+    return Program(
+        name=name,
+        stage=role.stage,
+        command=commands[role],
+        folder=layout.root,
+        environment=own,
+        without=() if role.reads_database else ("CHAT_DATABASE_URL",),
+    )
+
+
+def role_programs(layout: Layout, counts: Counts, ports: Mapping[str, int]) -> list[Program]:
+    """Every slot of every role."""
+    return [
+        role_program(layout, role, name, ports) for role in ROLES for name in counts.slots(role)
+    ]

@@ -8,6 +8,7 @@ from local.layout import Layout
 from local.programs import Program, Stage
 
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQ_CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -48,7 +49,21 @@ def rabbitmq_program(layout: Layout, port: int, epmd_port: int, dist_port: int) 
     home = layout.rabbitmq
     home.mkdir(exist_ok=True)
     (home / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
-    environment = _environment(layout) | {
+    return Program(
+        name="rabbitmq",
+        stage=Stage.SERVERS,
+        command=(RABBITMQ_SERVER,),
+        folder=home,
+        environment=rabbitmq_environment(layout, epmd_port, dist_port),
+        bare=True,
+        stop_seconds=60,
+    )
+
+
+def rabbitmq_environment(layout: Layout, epmd_port: int, dist_port: int) -> dict[str, str]:
+    """All that the broker, and a rabbitmqctl that shall find it, must be started with."""
+    home = layout.rabbitmq
+    return _environment(layout) | {
         # Erlang's cookie lies in the home folder.
         "HOME": str(home),
         "ERL_EPMD_PORT": str(epmd_port),
@@ -69,15 +84,6 @@ def rabbitmq_program(layout: Layout, port: int, epmd_port: int, dist_port: int) 
         # The start script then becomes the Erlang VM instead of waiting for it.
         "RUNNING_UNDER_SYSTEMD": "true",
     }
-    return Program(
-        name="rabbitmq",
-        stage=Stage.SERVERS,
-        command=(RABBITMQ_SERVER,),
-        folder=home,
-        environment=environment,
-        bare=True,
-        stop_seconds=60,
-    )
 
 
 def nginx_program(layout: Layout) -> Program:

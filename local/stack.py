@@ -3,11 +3,12 @@
 import fcntl
 import os
 import signal as signals
+import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from local import edge, environment, leftovers, roles
+from local import edge, environment, leftovers, roles, servers
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import remembered_ports
@@ -34,6 +35,8 @@ class Stack:
         self.layout = Layout(name)
         self._environ = dict(os.environ if environ is None else environ)
         self._progress = progress or Silence()
+        # Where this object started it: a child, which only its parent can reap.
+        self._supervisord: subprocess.Popen[bytes] | None = None
 
     # ------------------------------------------------------------------ starting and stopping
 
@@ -56,9 +59,8 @@ class Stack:
                 )
             self._end_leftovers()
             try:
-                Starting(self.layout, self._environ, counts, self._progress).run(
-                    fresh=fresh, tied=tied
-                )
+                starting = Starting(self.layout, self._environ, counts, self._progress)
+                self._supervisord = starting.run(fresh=fresh, tied=tied)
             except ConnectionError as error:
                 self.stop()
                 raise StackError("It was stopped while it was starting.") from error
@@ -76,6 +78,9 @@ class Stack:
             while leftovers.is_alive(pid):
                 self._progress.waiting("stopping", ["everything"], time.monotonic() - began)
                 time.sleep(0.05)
+        if self._supervisord:
+            self._supervisord.wait()
+            self._supervisord = None
         self._end_leftovers()
         with suppress(OSError):
             # Where the control socket has a folder of its own in /tmp; any other is not empty.
@@ -165,6 +170,21 @@ class Stack:
         if pid is None:
             raise StackError(f"{name} does not run.")
         os.kill(pid, number)
+
+    def rabbitmqctl(self, *arguments: str) -> str:
+        """What RabbitMQ's own tool prints, asked of the stack's private broker."""
+        ports = remembered_ports(self.layout.ports)
+        asked = subprocess.run(
+            [servers.RABBITMQ_CTL, "--quiet", *arguments],
+            env=servers.rabbitmq_environment(self.layout, ports["epmd"], ports["erlang"]),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if asked.returncode:
+            raise StackError(f"rabbitmqctl {arguments[0]} failed: {asked.stderr.strip()}")
+        return asked.stdout
 
     # ------------------------------------------------------------------ inside
 

@@ -42,8 +42,8 @@ class Starting:
         self._ports = _choose_ports(layout, environ, counts)
         self._supervisor = Supervisor(layout.supervisor_socket)
 
-    def run(self, *, fresh: bool, tied: bool) -> None:
-        """Return when everything is ready; see Stack.start for the arguments."""
+    def run(self, *, fresh: bool, tied: bool) -> "subprocess.Popen[bytes]":
+        """Return supervisord when everything is ready; see Stack.start for the arguments."""
         layout = self._layout
         if fresh:
             for folder in (layout.redis, layout.rabbitmq, layout.logs):
@@ -59,7 +59,7 @@ class Starting:
         others = [servers.nginx_program(layout)]
         others += roles.role_programs(layout, self._counts, self._ports)
         supervision.write_config(layout, [*own, *others])
-        self._spawn_supervisord(inherited, tied=tied)
+        supervisord = self._spawn_supervisord(inherited, tied=tied)
         self._start_servers(own, variables)
         self._await({"postgres": self._server_check("postgres", variables)})
         if "postgres" in self._private:
@@ -68,6 +68,7 @@ class Starting:
         self._migrate(inherited, while_waiting_for=("redis", "rabbitmq"), variables=variables)
         self._start_roles()
         self._start_edge()
+        return supervisord
 
     def _private_servers(self) -> list[Program]:
         layout, ports = self._layout, self._ports
@@ -82,7 +83,9 @@ class Starting:
             programs.append(servers.rabbitmq_program(layout, ports["rabbitmq"], epmd, erlang))
         return programs
 
-    def _spawn_supervisord(self, inherited: Mapping[str, str], *, tied: bool) -> None:
+    def _spawn_supervisord(
+        self, inherited: Mapping[str, str], *, tied: bool
+    ) -> "subprocess.Popen[bytes]":
         layout = self._layout
         allow_open_files()
         layout.supervisor_pid.unlink(missing_ok=True)
@@ -104,6 +107,7 @@ class Starting:
             if process.poll() is not None:
                 raise failure(layout, "supervisord-start", "supervisord does not start.")
             time.sleep(0.02)
+        return process
 
     def _start_servers(self, own: list[Program], variables: Mapping[str, str]) -> None:
         for server in environment.SERVERS.keys() - self._private:

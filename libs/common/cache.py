@@ -10,7 +10,7 @@ from redis import Redis
 from redis.asyncio import Redis as AsyncRedis
 from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
 
@@ -80,7 +80,11 @@ class Batch:
         return len(self._commands)
 
     async def run(self) -> list[Any]:
-        """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again."""
+        """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again.
+
+        So it is after a key was found to be of another type than ours: it is deleted, which a
+        cache can bear, while to leave it would stop whoever needs it for ever (promise 9).
+        """
         if not self._commands:
             return []
         try:
@@ -95,11 +99,23 @@ class Batch:
 
     async def _send_twice_at_most(self) -> list[Any]:
         answers = await self._send()
-        if any(isinstance(answer, NoScriptError) for answer in answers):
+        lacks_scripts = any(isinstance(answer, NoScriptError) for answer in answers)
+        if lacks_scripts:
             for lua in self._scripts.values():
                 await self._redis.script_load(lua.text)
-            answers = await self._send()
-        return answers
+        spoiled = self._spoiled_keys(answers)
+        if spoiled:
+            log.error("keys of a wrong type deleted", keys=spoiled)
+            await self._redis.unlink(*spoiled)
+        return await self._send() if lacks_scripts or spoiled else answers
+
+    def _spoiled_keys(self, answers: Sequence[Any]) -> list[str]:
+        keys = {
+            str(command[3] if command[0] == "EVALSHA" else command[1])
+            for command, answer in zip(self._commands, answers, strict=True)
+            if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
+        }
+        return sorted(keys)
 
     async def _send(self) -> list[Any]:
         pipeline = self._redis.pipeline(transaction=False)

@@ -14,6 +14,9 @@ CLOSES: Final = Counter("chat_closes_total", "Sessions that we closed, by close 
 BATCH_SIZE: Final = Histogram("chat_batch_size", "Items in one batch", ["stage"], buckets=_BATCH)
 STAGE: Final = Histogram("chat_stage_seconds", "Time one batch takes", ["stage"], buckets=_SECONDS)
 PARTITIONS: Final = Gauge("chat_partitions_owned", "Partitions that this replica subscribes to")
+WAITING: Final = Gauge(
+    "chat_events_waiting", "Events that wait until PostgreSQL was asked", ["partition"]
+)
 REDELIVERED: Final = Counter("chat_redelivered_total", "AMQP messages that came again")
 DEAD_LETTERS: Final = Counter("chat_dead_letters_total", "Items sent to chat.dead", ["source"])
 DUPLICATES: Final = Counter("chat_duplicates_total", "Tries of a message that was known already")

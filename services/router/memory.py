@@ -2,6 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Sequence
+from typing import NamedTuple
 from uuid import UUID
 
 from libs.common.asking import Asking
@@ -14,8 +15,16 @@ from libs.common.protocol.events import (
     RemoveMatch,
     Send,
 )
-from services.router.conversation import Conversation
+from services.router.conversation import Conversation, Message
 from services.router.store import Store
+
+
+class Found(NamedTuple):
+    """What some events need and memory lacked."""
+
+    conversations: list[Conversation]
+    messages: list[tuple[UUID, Message]]
+    """Older ones, each with its conversation's id."""
 
 
 class Memory:
@@ -35,94 +44,142 @@ class Memory:
         self._by_match: dict[UUID, Conversation] = {}
         self._behind = True
         """Whether PostgreSQL may lack something that isn't in memory either."""
-        self._looked_into: dict[UUID, Conversation] = {}
-        """What this batch has brought older messages of."""
+        self._grown: dict[UUID, Conversation] = {}
+        """What may have more messages at hand than it should."""
 
     def conversation(self, conversation_id: UUID) -> Conversation | None:
-        """None: there is none, once `bring` has looked."""
+        """None: there is none, if what `lacks` said was taken in."""
         return self._conversations.get(conversation_id)
 
     def of_match(self, match_id: UUID) -> Conversation | None:
         return self._by_match.get(match_id)
 
+    def place(self, event: Event) -> UUID:
+        """Equal for two events of which the second must not be decided before the first."""
+        if not isinstance(event, CreateConversation | RemoveMatch):
+            return event.conversation_id
+        known = self._by_match.get(event.match_id)
+        return event.match_id if known is None else known.conversation_id
+
     def keep(self, conversation: Conversation) -> None:
         self._conversations[conversation.conversation_id] = conversation
         self._by_match[conversation.match_id] = conversation
 
-    async def bring(self, events: Sequence[Event], again: Collection[Event] = ()) -> None:
-        """Loads whatever these events need. Raises StoreError and what a barrier raises.
+    def lacks(self, events: Iterable[Event], again: Collection[Event] = ()) -> bool:
+        """Whether they can't be decided before PostgreSQL was asked. For `again` see `load`."""
+        wanted = _Wanted()
+        for event in events:
+            conversation = self._at_hand(event)
+            if conversation is None:
+                return True
+            wanted.add(event, conversation)
+        wanted.add_read(again)
+        return bool(wanted)
 
-        `again` are those that another router may have decided before it died.
+    async def load(self, events: Sequence[Event], again: Collection[Event] = ()) -> Found:
+        """What these events need, for `take_in`; until then nothing may be decided of them.
+
+        `again` are those that another router may have decided before it died. Raises StoreError
+        and what a barrier raises.
         """
-        await self._bring_conversations(events)
-        await self._bring_older_messages(events, again)
+        known = {id(one): one for one in map(self._at_hand, events) if one is not None}
+        found = {one.conversation_id: one for one in known.values()}
+        by_match = {one.match_id: one for one in known.values()}
+        ids, matches = _unknown(events, found, by_match)
+        if ids or matches:
+            found |= await self._load_conversations(list(ids), list(matches))
+        wanted = _Wanted()
+        for event in events:
+            if not isinstance(event, CreateConversation | RemoveMatch):
+                conversation = found.get(event.conversation_id)
+                if conversation is not None:
+                    wanted.add(event, conversation)
+        wanted.add_read(again)
+        messages = await self._load_messages(wanted) if wanted else []
+        # With those that were at hand: the batches in between may have pushed them out.
+        return Found(list(found.values()), messages)
 
-    def trim(self, changed: Iterable[Conversation]) -> None:
-        """Forgets what was used least lately. Between batches only."""
-        for conversation in (*changed, *self._looked_into.values()):
-            conversation.forget_oldest()
-        self._looked_into.clear()
+    def take_in(self, found: Found) -> None:
+        """What was loaded. The events are decided before the next `trim`."""
+        for conversation in found.conversations:
+            if conversation.conversation_id not in self._conversations:
+                self.keep(conversation)
+        for conversation_id, message in found.messages:
+            known = self._conversations.get(conversation_id)
+            if known is not None and not known.message(message.message_id):
+                known.look_up(message)
+                self._grown[conversation_id] = known
+
+    def trim(self, changed: Iterable[Conversation], waiting: Collection[UUID] = ()) -> None:
+        """Forgets what was used least lately. Between batches only.
+
+        Of the `waiting` conversations no message is forgotten: what was at hand when their events
+        were set aside is not being loaded.
+        """
+        self._grown |= {one.conversation_id: one for one in changed}
+        for conversation_id in self._grown.keys() - waiting:
+            self._grown.pop(conversation_id).forget_oldest()
         while len(self._conversations) > self._capacity:
             _, forgotten = self._conversations.popitem(last=False)
             del self._by_match[forgotten.match_id]
             self._behind = True
 
-    async def _bring_conversations(self, events: Sequence[Event]) -> None:
-        wanted: set[UUID] = set()
-        matches: set[UUID] = set()
-        for event in events:
-            if isinstance(event, CreateConversation | RemoveMatch):
-                if event.match_id not in self._by_match:
-                    matches.add(event.match_id)
-            elif event.conversation_id in self._conversations:
-                self._conversations.move_to_end(event.conversation_id)
-            else:
-                wanted.add(event.conversation_id)
-        if wanted or matches:
-            await self._load_conversations(list(wanted), list(matches))
+    def _at_hand(self, event: Event) -> Conversation | None:
+        """The event's conversation; it has been used."""
+        if isinstance(event, CreateConversation | RemoveMatch):
+            return self._by_match.get(event.match_id)
+        conversation = self._conversations.get(event.conversation_id)
+        if conversation is not None:
+            self._conversations.move_to_end(event.conversation_id)
+        return conversation
 
-    async def _load_conversations(self, ids: list[UUID], match_ids: list[UUID]) -> None:
+    async def _load_conversations(
+        self, ids: list[UUID], match_ids: list[UUID]
+    ) -> dict[UUID, Conversation]:
         if self._behind:
-            await self._asking.ask_barrier(self._partition)
-            self._behind = False
+            await self._catch_up()
         found: dict[UUID, Conversation] = {}
         if ids:
             found |= await self._store.conversations(ids)
         if match_ids:
             found |= await self._store.of_matches(match_ids)
-        for conversation_id, conversation in found.items():
-            if conversation_id not in self._conversations:
-                self.keep(conversation)
+        return found
 
-    async def _bring_older_messages(
-        self, events: Sequence[Event], again: Collection[Event]
-    ) -> None:
-        wanted = _Wanted()
-        for event in events:
-            if isinstance(event, CreateConversation | RemoveMatch):
-                continue
-            conversation = self._conversations.get(event.conversation_id)
-            if conversation is not None:
-                wanted.add(event, conversation)
-        wanted.add_read(again)
-        if wanted.ids or wanted.identities or wanted.unread or wanted.read:
-            await self._load_messages(wanted)
+    async def _catch_up(self) -> None:
+        # What is forgotten while we wait may be written behind this barrier.
+        self._behind = False
+        try:
+            await self._asking.ask_barrier(self._partition)
+        except BaseException:
+            self._behind = True
+            raise
 
-    async def _load_messages(self, wanted: "_Wanted") -> None:
+    async def _load_messages(self, wanted: "_Wanted") -> list[tuple[UUID, Message]]:
         # They may have been decided here, forgotten, and not yet be stored.
         await self._asking.ask_barrier(self._partition)
         found = await self._store.messages(list(wanted.ids), list(wanted.identities))
         found += await self._store.unread_messages(list(wanted.unread))
         found += await self._store.read_messages(list(wanted.read))
-        for conversation_id, message in found:
-            conversation = self._conversations.get(conversation_id)
-            if conversation is not None and not conversation.message(message.message_id):
-                conversation.look_up(message)
-                self._looked_into[conversation_id] = conversation
+        return found
+
+
+def _unknown(
+    events: Iterable[Event], known: Collection[UUID], of_matches: Collection[UUID]
+) -> tuple[set[UUID], set[UUID]]:
+    """Ids of conversations, and of matches, that these events are about besides the known."""
+    ids: set[UUID] = set()
+    matches: set[UUID] = set()
+    for event in events:
+        if isinstance(event, CreateConversation | RemoveMatch):
+            if event.match_id not in of_matches:
+                matches.add(event.match_id)
+        elif event.conversation_id not in known:
+            ids.add(event.conversation_id)
+    return ids, matches
 
 
 class _Wanted:
-    """Older messages that a batch needs."""
+    """Older messages that events need."""
 
     def __init__(self) -> None:
         self.ids: set[UUID] = set()
@@ -132,6 +189,9 @@ class _Wanted:
         """Conversation, and the user who has not read them: all of those."""
         self.read: set[tuple[UUID, UUID, int]] = set()
         """Conversation, and the user who has read them at this moment."""
+
+    def __bool__(self) -> bool:
+        return bool(self.ids or self.identities or self.unread or self.read)
 
     def add(self, event: Event, conversation: Conversation) -> None:
         if isinstance(event, Send):

@@ -12,9 +12,9 @@ class RouterSettings(RoleSettings):
     """Read only, on a cache miss."""
     messages_per_second: int = Field(10, ge=1)
     """Of one user, in any second, over all gateways; more get RATE_LIMITED."""
-    router_prefetch: int = Field(64, ge=1)
-    """AMQP messages of one partition that wait here: the most one batch can merge."""
+    router_prefetch: int = Field(500, ge=1)
+    """AMQP messages of one partition that may be here: in a batch, or waiting for PostgreSQL."""
     router_pacing_ms: float = Field(2.0, ge=0)
     """The least time from the start of one batch of a partition to the next one's."""
     router_conversations: int = Field(2_000, ge=100)
-    """Conversations that one partition keeps in memory: about 80 KiB each when long, 2 when new."""
+    """Conversations that one partition keeps in memory: 150 KiB each when long, 2 when new."""

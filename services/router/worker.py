@@ -1,10 +1,10 @@
 """One partition's events, in order, from its queue to everyone who must know.
 
-A batch's way: `_decoded` → `Memory.bring` → `_permits` → `decide` → `_keep` (claimed in Redis,
+A batch's way: `_decoded` → `Waiting.admit` → `_permits` → `decide` → `_keep` (claimed in Redis,
 confirmed in the persister's queue) → `_publish` (Redis' readers) → `_tell` (gateways, askers) →
-acknowledged. Whatever
-goes wrong for good on that way ends the worker; its channel is closed and the next owner begins
-again with the first event that was not acknowledged.
+acknowledged. What needs PostgreSQL first is set aside for `_load` meanwhile (`router.waiting`).
+Whatever goes wrong for good on that way ends the worker; its channel is closed and the next owner
+begins again with the first event that was not acknowledged.
 """
 
 import asyncio
@@ -17,11 +17,20 @@ from uuid import UUID
 import stamina
 import structlog
 
+from libs.common import topology
 from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
 from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
 from libs.common.limits import permits
-from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, DUPLICATES, REDELIVERED, REFUSED, STAGE
+from libs.common.metrics import (
+    BATCH_SIZE,
+    DEAD_LETTERS,
+    DUPLICATES,
+    REDELIVERED,
+    REFUSED,
+    STAGE,
+    WAITING,
+)
 from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
 from libs.common.protocol.events import (
     ArchiveConversation,
@@ -34,14 +43,14 @@ from libs.common.protocol.events import (
     Send,
 )
 from libs.common.protocol.frames import Error
-from libs.common.topology import events, writes
 from services.router import rules, sequence
 from services.router.conversation import Conversation
 from services.router.fan_out import Listeners, fan_out
-from services.router.memory import Memory
+from services.router.memory import Found, Memory
 from services.router.rules.decisions import Decisions
 from services.router.signals import Signals
 from services.router.surroundings import PASSING, Station, Surroundings
+from services.router.waiting import Arrival, Unacknowledged, Waiting, again, events
 from services.router.warmth import keep_warm
 
 TRIED_AGAIN: Final = tuple(error for error in PASSING if error is not Unroutable)
@@ -53,11 +62,16 @@ REGISTERED_WITHIN_S: Final = 5.0
 
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
+BATCH_MESSAGES: Final = 64
+"""AMQP messages that one batch merges."""
 
 Permits = Mapping[tuple[UUID, UUID, UUID], Permit]
 """By sender, conversation and `Send.identity`, of what would be new messages."""
 NOT_NEEDED: Final = Permit(None)
 """Of a try that is refused, or answered without one."""
+
+Loaded = tuple[int, Found]
+"""For so many of the waiting events: what they need."""
 
 T = TypeVar("T")
 
@@ -72,10 +86,14 @@ class Worker:
         self._around = around
         self._partition = partition
         self._channel = channel
-        self._source = events(partition).name
+        self._source = topology.events(partition).name
         self._inbox: list[Incoming] = []
         self._awake = asyncio.Event()
         self._finishing: asyncio.Task[None] | None = None
+        self._waiting = Waiting()
+        self._loading: asyncio.Task[Loaded] | None = None
+        self._unacknowledged = Unacknowledged()
+        self._count_waiting = WAITING.labels(str(partition)).set
         self._epoch: int | None = None
         self._tell_all_until = 0.0
         """By the loop's clock: see `_everywhere`."""
@@ -90,7 +108,10 @@ class Worker:
     ) -> None:
         """Until `leave` is set; what is in hand is finished then."""
         worker = cls(around, partition, channel)
-        await channel.consume(events(partition).name, worker._receive)
+        # Again: a queue that somebody has deleted must not stop its partition for ever.
+        for queue_of in (topology.events, topology.signals, topology.writes):
+            await channel.declare(queue_of(partition))
+        await channel.consume(worker._source, worker._receive)
         tasks = (
             *await worker._signals.begin(),
             asyncio.create_task(worker._run(leave)),
@@ -117,19 +138,22 @@ class Worker:
                 await self._awake.wait()
                 if leave.is_set():
                     break
-                batch = self._take()
-                if not batch:
-                    await self._finished()
+                arrivals = self._released() if self._is_loaded() else await self._admitted()
+                self._look()
+                if not arrivals:
+                    await self._acknowledge()
                     continue
                 started = loop.time()
-                await self._process(batch)
+                await self._process(arrivals)
                 took = loop.time() - started
                 STAGE.labels("router_batch").observe(took)
                 if took < pacing_s:
                     await asyncio.sleep(pacing_s - took)
             await self._finished()
         finally:
-            await ended(leaving, *([self._finishing] if self._finishing else []))
+            self._count_waiting(0)  # They are the next owner's.
+            tasks = (leaving, self._finishing, self._loading)
+            await ended(*(task for task in tasks if task is not None))
 
     def _wake(self, done: "asyncio.Task[Any]") -> None:
         if not done.cancelled():
@@ -137,23 +161,52 @@ class Worker:
         self._awake.set()
 
     def _take(self) -> list[Incoming]:
-        """What has come, up to BATCH_BYTES, at least one message."""
-        sizes = accumulate(len(message.body) for message in self._inbox)
+        """What has come, up to BATCH_MESSAGES and BATCH_BYTES, at least one message."""
+        sizes = accumulate(len(message.body) for message in self._inbox[: BATCH_MESSAGES - 1])
         count = 1 + sum(size < BATCH_BYTES for size in sizes)
         batch, self._inbox = self._inbox[:count], self._inbox[count:]
-        if not self._inbox:
+        if not self._inbox and not self._is_loaded():
             self._awake.clear()
         return batch
 
-    async def _process(self, batch: list[Incoming]) -> None:
+    # --- what waits for PostgreSQL ---------------------------------------------------------
+
+    async def _admitted(self) -> Sequence[Arrival]:
+        """Of what has come, what can be decided at once."""
+        return self._waiting.admit(await self._decoded(self._take()), self._memory)
+
+    def _is_loaded(self) -> bool:
+        return self._loading is not None and self._loading.done()
+
+    def _released(self) -> Sequence[Arrival]:
+        """What waited for PostgreSQL. Raises what kept it from being loaded for good."""
+        assert self._loading is not None
+        count, found = self._loading.result()
+        self._loading = None
+        self._memory.take_in(found)
+        return self._waiting.release(count, self._memory)
+
+    def _look(self) -> None:
+        """Loads what the waiting events need, all of them at once, one time after the other."""
+        if self._waiting and self._loading is None:
+            self._loading = asyncio.create_task(self._load(self._waiting.snapshot()))
+            self._loading.add_done_callback(self._wake)
+        self._count_waiting(len(self._waiting))
+
+    async def _load(self, arrivals: Sequence[Arrival]) -> Loaded:
+        happened, repeated = events(arrivals), again(arrivals)
+        return len(arrivals), await self._insist(lambda: self._memory.load(happened, repeated))
+
+    # --- a batch's way ---------------------------------------------------------------------
+
+    async def _process(self, arrivals: Sequence[Arrival]) -> None:
         if self._epoch is None:
             self._epoch = await self._insist(
                 lambda: sequence.next_epoch(self._around.cache, self._partition)
             )
             log.info("partition active", partition=self._partition, epoch=self._epoch)
-        happened, again = await self._decoded(batch)
+        happened = events(arrivals)
         BATCH_SIZE.labels("router").observe(len(happened))
-        await self._insist(lambda: self._memory.bring(happened, again))
         permits = await self._insist(lambda: self._permits(happened))
         decided, poisonous = decide(happened, self._memory, permits)
         DUPLICATES.inc(decided.duplicates)
@@ -161,9 +214,9 @@ class Worker:
         listeners = await self._publish(decided)
         # The last steps overlap with the next batch's first ones, but never with its last ones.
         await self._finished()
-        self._finishing = asyncio.create_task(self._finish(batch, decided, listeners, poisonous))
+        self._finishing = asyncio.create_task(self._finish(arrivals, decided, listeners, poisonous))
         self._finishing.add_done_callback(self._wake)
-        self._memory.trim(decided.changed.values())
+        self._memory.trim(decided.changed.values(), self._waiting.places)
 
     async def _finished(self) -> None:
         """Returns when the batch before is acknowledged. Raises what went wrong with it."""
@@ -172,7 +225,7 @@ class Worker:
 
     async def _finish(
         self,
-        batch: list[Incoming],
+        arrivals: Sequence[Arrival],
         decided: Decisions,
         listeners: Listeners,
         poisonous: list[Malformed],
@@ -180,20 +233,28 @@ class Worker:
         await self._tell(decided, listeners)
         self._signals.follow(decided)
         await self._bury(poisonous)
-        await self._channel.acknowledge(batch[-1].delivery_tag, multiple=True)
+        self._unacknowledged.decided(arrivals)
+        await self._acknowledge()
 
-    async def _decoded(self, batch: list[Incoming]) -> tuple[list[Event], list[Event]]:
-        """The events, and those among them that another router may have decided."""
-        happened: list[Event] = []
-        again: list[Event] = []
+    async def _acknowledge(self) -> None:
+        """AMQP messages of which nothing is left to decide."""
+        up_to, scattered = self._unacknowledged.take_finished()
+        if up_to is not None:
+            await self._channel.acknowledge(up_to, multiple=True)
+        for tag in scattered:
+            await self._channel.acknowledge(tag)
+
+    async def _decoded(self, batch: list[Incoming]) -> list[Arrival]:
+        arrivals: list[Arrival] = []
         for message in batch:
             items, malformed = EVENTS.decode(message.body)
-            happened += items
-            if message.redelivered:
+            tag, is_again = message.delivery_tag, message.redelivered
+            arrivals += [Arrival(item, tag, is_again) for item in items]
+            if is_again:
                 REDELIVERED.inc()
-                again += items
             await self._bury(malformed)
-        return happened, again
+            self._unacknowledged.came(tag, len(items))
+        return arrivals
 
     async def _keep(self, decided: Decisions, epoch: int) -> None:
         """Afterwards nothing that was decided can be lost (promise 1)."""
@@ -202,7 +263,7 @@ class Worker:
         changed = decided.changed.values()
         with STAGE.labels("router_claim").time():
             await self._insist(lambda: self._claim(epoch, changed))
-        queue = writes(self._partition).name
+        queue = topology.writes(self._partition).name
         with STAGE.labels("router_write").time():
             for body in WRITES.encode_parts(decided.writes):
                 await self._insist(partial(self._channel.publish, queue, body, lasting=True))

@@ -6,7 +6,7 @@ clients), so that "before" and "after" mean something.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 Frame = dict[str, Any]
 
 Kind = Literal["connect", "send", "read", "delete", "sync", "history", "look"]
-"""`read` and `delete` by WebSocket or REST; `history` a page by REST; `look` one message by REST."""
+"""`read` and `delete` by WebSocket or REST; `history` is a page by REST, `look` one message."""
 
 Outcome = Literal["ok", "failed", "unknown"]
 """As the client knows it. `failed`: refused for good (4xx), so it must not have happened;
@@ -154,6 +154,10 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     fault: str
     detail: str
     """Whom it hit, with which numbers."""
+    is_alone: bool
+    """Whether no other fault was about."""
+    target_s: float | None
+    """How soon all should be stored again after it was lifted; None: nothing was promised."""
     began: float
     lifted: float
     """When the fault itself was over: of a kill the kill, of an outage its end."""
@@ -163,6 +167,14 @@ class Injection(msgspec.Struct, frozen=True, kw_only=True):
     """The same, until they are stored as well."""
     untouched_closed: list[str]
     """Sessions that were closed though the fault didn't touch them."""
+
+
+class Violation(NamedTuple):
+    """A promise that was not kept."""
+
+    rule: str
+    conversation: UUID | None
+    detail: str
 
 
 class Evidence(msgspec.Struct, frozen=True, kw_only=True):

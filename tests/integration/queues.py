@@ -1,7 +1,7 @@
 """What a fault, or a foreign hand, does to the queues: straight into RabbitMQ, past every role."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -59,8 +59,9 @@ class Queues:
 
 
 @asynccontextmanager
-async def open_queues() -> AsyncIterator[Queues]:
-    connection = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
+async def open_queues(variables: Mapping[str, str] = os.environ) -> AsyncIterator[Queues]:
+    """Of the stack under test, or of another by its variables."""
+    connection = await aio_pika.connect(variables["CHAT_AMQP_URL"])
     try:
         yield Queues(await connection.channel(on_return_raises=True))
     finally:

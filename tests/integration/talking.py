@@ -214,7 +214,7 @@ def _keeps_senders_order(chat: Chat, contents: Sequence[str]) -> None:
 async def _is_dense(house: House, chat: Chat, *, wholly_delivered: bool) -> None:
     """The log has every number from 1 on, and, where nobody was away, all is DELIVERED."""
 
-    async def numbers() -> tuple[set[int], int, bool]:
+    async def numbers() -> tuple[list[int], list[int]]:
         rows = await house.database.fetch(
             "select seq, changed_seq, status from messages where conversation_id = $1",
             chat.conversation,
@@ -223,13 +223,19 @@ async def _is_dense(house: House, chat: Chat, *, wholly_delivered: bool) -> None
             "select head from conversations where id = $1", chat.conversation
         )
         used = {1} | {row["seq"] for row in rows} | {row["changed_seq"] for row in rows}
-        return used, head, all(row["status"] == "DELIVERED" for row in rows)
+        sent = sorted(row["seq"] for row in rows if row["status"] != "DELIVERED")
+        return sorted(set(range(1, head + 1)) ^ used), sent
+
+    lacking: tuple[list[int], list[int]] = [], []
 
     async def is_complete() -> bool:
-        used, head, delivered = await numbers()
-        return used == set(range(1, head + 1)) and (delivered or not wholly_delivered)
+        nonlocal lacking
+        lacking = await numbers()
+        return not lacking[0] and (not lacking[1] or not wholly_delivered)
 
-    await until(is_complete, 10, "the log is dense and delivered")
+    await until(
+        is_complete, 10, lambda: "numbers {} missing, messages {} only sent".format(*lacking)
+    )
 
 
 async def sent_away(device: Device) -> Frame:

@@ -6,12 +6,14 @@ import signal
 from collections.abc import AsyncIterator, Iterable, Sequence
 from uuid import UUID, uuid4
 
+import aio_pika
 import pytest
 from redis.asyncio import Redis
 
-from libs.client.session import Frame
+from libs.client.session import Frame, Refused
 from libs.common.domain.partition import partition_of
-from libs.common.keys import HEADS
+from libs.common.keys import HEADS, SEQ, UNREAD
+from libs.common.topology import signals
 from local.roles import ROUTER
 from tests.integration.conftest import System
 from tests.integration.talking import (
@@ -117,8 +119,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
         Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
     ):
         # Here every router stands still after the confirmed write and before it tells anyone.
-        obstacles = {HEADS(user): "no hash" for chat in chats for user in chat.users}
-        await redis.mset(obstacles)
+        await redis.execute_command("ACL", "SETUSER", "default", "-hgetall")  # type: ignore[no-untyped-call]
         async with asyncio.TaskGroup() as tasks:
             try:
                 for chat in chats:
@@ -126,7 +127,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
                 await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
                 killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
             finally:
-                await redis.delete(*obstacles)
+                await redis.execute_command("ACL", "SETUSER", "default", "+hgetall")  # type: ignore[no-untyped-call]
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
@@ -177,6 +178,42 @@ async def test_rabbitmq_dies_and_comes_back(system: System, house: House) -> Non
         await hold_together(system, house, chats, live="some")
 
 
+async def test_keys_of_a_wrong_type_stop_nobody(system: System, house: House) -> None:
+    """Promise 9: a foreign hand in Redis costs what was in those keys, and nobody's chat."""
+    async with (
+        chats_everywhere(system, gateway_urls(house)) as chats,
+        Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
+    ):
+        async with talking(chats):
+            await go_on(chats, 10)
+            for key in (HEADS, UNREAD):
+                await redis.mset({key(user): "no hash" for chat in chats for user in chat.users})
+            # At once: a router writes these keys all the time.
+            spoiling = redis.pipeline(transaction=True)
+            for chat in chats:
+                spoiling.delete(SEQ(chat.conversation))
+                spoiling.hset(SEQ(chat.conversation), "no", "string")
+            await spoiling.execute()
+            await go_on(chats, 2)
+        await hold_together(system, house, chats)
+
+
+async def test_deleted_queues_come_back(system: System, house: House) -> None:
+    """Promise 9: a broker, or a hand, that takes queues away stops nobody for long."""
+    async with chats_everywhere(system, gateway_urls(house)) as chats:
+        async with talking(chats):
+            await go_on(chats, 10)
+            connection = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
+            async with connection, connection.channel() as channel:
+                for partition in range(PARTITIONS):
+                    await channel.queue_delete(signals(partition).name)
+            await go_on(chats, 10)
+        await hold_together(system, house, chats, live="some")
+        for chat in chats:
+            async with await system.open(chat.users[0]):
+                pass  # CONNECT_SUCCESS has come, which needs that queue.
+
+
 async def test_postgresql_dies_and_comes_back(system: System, house: House) -> None:
     """Promise 1: users chat on while it is away, and what they said is stored afterwards."""
     async with chats_everywhere(system, each=2) as chats:
@@ -185,4 +222,35 @@ async def test_postgresql_dies_and_comes_back(system: System, house: House) -> N
             house.send("postgres", signal.SIGKILL)
             await go_on(chats, 5)
             await house.connect_to_database(within_s=30)
+        await hold_together(system, house, chats)
+
+
+async def test_others_chat_on_while_one_needs_postgresql_and_it_is_away(
+    system: System, house: House
+) -> None:
+    """Promise 9: in each partition somebody writes to a conversation that no router knows."""
+
+    async def is_refused(chat: Chat, unknown: UUID) -> None:
+        session = await chat.devices[0].session()
+        # PostgreSQL is back well before the client gives up (ANSWER_S).
+        with pytest.raises(Refused, match="CONVERSATION_NOT_FOUND"):
+            await session.send_message(unknown, "anybody?")
+
+    unknown = {partition_of(one, PARTITIONS): one for one in (uuid4() for _ in range(99))}
+    async with chats_everywhere(system, each=2) as chats:
+        async with talking(chats), asyncio.TaskGroup() as tasks:
+            await go_on(chats, 10)
+            await asyncio.to_thread(house.stack.stop_program, "postgres")
+            try:
+                refusals = [
+                    tasks.create_task(is_refused(chat, conversation))
+                    for chat, conversation in zip(chats, unknown.values(), strict=False)
+                ]
+                for _ in range(3):
+                    await go_on(chats, 3)
+                assert not any(refusal.done() for refusal in refusals)
+            finally:
+                await asyncio.to_thread(house.stack.start_program, "postgres")
+            await house.connect_to_database(within_s=30)
+            await asyncio.gather(*refusals)
         await hold_together(system, house, chats)

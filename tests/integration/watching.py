@@ -43,14 +43,16 @@ class Queue(NamedTuple):
 
 
 class House:
-    """The stack under test. Use `whole_house`."""
+    """A running stack. Use `open_house` or `whole_house`."""
 
     def __init__(
         self,
+        stack: Stack,
         admin: httpx.AsyncClient,
         database: "asyncpg.Connection[asyncpg.Record]",
     ) -> None:
-        self.stack = Stack(os.environ["CHAT_STACK"])
+        self.stack = stack
+        self.variables = stack.environment()
         self.database = database
         self._admin = admin
 
@@ -90,7 +92,7 @@ class House:
     async def queues(self, prefix: str) -> list[Queue]:
         """What RabbitMQ says of the role's queues, by partition."""
         # A connection for each look: the broker may be restarted between two.
-        connection = await aio_pika.connect(os.environ["CHAT_AMQP_URL"])
+        connection = await aio_pika.connect(self.variables["CHAT_AMQP_URL"])
         async with connection, connection.channel() as channel:
             found: list[Queue] = []
             for partition in range(PARTITIONS):
@@ -139,7 +141,7 @@ class House:
 
         async def is_there() -> bool:
             try:
-                self.database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
+                self.database = await asyncpg.connect(self.variables["CHAT_DATABASE_URL"])
             except (OSError, asyncpg.PostgresError):
                 return False
             return True
@@ -163,13 +165,22 @@ class House:
 
 
 @asynccontextmanager
-async def whole_house() -> AsyncIterator[House]:
-    """The stack, found whole and left whole."""
+async def open_house(stack: Stack) -> AsyncIterator[House]:
+    """That stack, which is up, in whatever state."""
+    database = await asyncpg.connect(stack.environment()["CHAT_DATABASE_URL"])
     async with httpx.AsyncClient(timeout=2) as admin:
-        house = House(admin, await asyncpg.connect(os.environ["CHAT_DATABASE_URL"]))
+        house = House(stack, admin, database)
         try:
-            await house.is_whole()
             yield house
-            await house.is_whole()
         finally:
+            # Another by now, where PostgreSQL was restarted.
             await house.database.close()
+
+
+@asynccontextmanager
+async def whole_house() -> AsyncIterator[House]:
+    """The stack under test, found whole and left whole."""
+    async with open_house(Stack(os.environ["CHAT_STACK"])) as house:
+        await house.is_whole()
+        yield house
+        await house.is_whole()

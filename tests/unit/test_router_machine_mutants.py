@@ -76,7 +76,7 @@ MUTANTS = (
     ),
     Mutant(
         "conversations before a barrier",
-        Memory._load_conversations,
+        Memory._catch_up,
         "await self._asking.ask_barrier(self._partition)",
         "pass",
     ),

@@ -72,7 +72,7 @@ def test_a_reading_up_to_a_number_is_told_again_whole() -> None:
     tables.apply(writes.MarkRead(chat, 22, ids[:8], 50, (0, 9)))
     successor = Memory(cast("Store", ModelStore(tables)), cast("Asking", Barriers()), 0, 10)
     event, decided = MarkRead(chat, BEN, [], 9, 50), Decisions()
-    at_once(successor.bring([event], [event]))
+    successor.take_in(at_once(successor.load([event], [event])))
     rules.mark_read(event, successor.conversation(chat), decided)
     assert decided.writes == []
     for entry in decided.announcements:

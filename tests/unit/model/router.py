@@ -195,7 +195,8 @@ class Router:
         self._taken += len(batch)
         events = [event for event, _ in batch]
         start = self._taken - len(batch)
-        at_once(self.memory.bring(events, events[: max(0, servers.delivered - start)]))
+        again = events[: max(0, servers.delivered - start)]
+        self.memory.take_in(at_once(self.memory.load(events, again)))
         servers.delivered = max(servers.delivered, self._taken)
         permits = servers.permits(events, self.memory)
         decided = self._decide(batch, permits)

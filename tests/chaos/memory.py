@@ -1,0 +1,43 @@
+"""How much memory each program of a stack has, sampled: least and most, for "stays bounded"."""
+
+import asyncio
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from local.stack import Stack
+from tests.chaos.process_faults import children
+
+SAMPLE_S: Final = 2.0
+
+
+class Range(NamedTuple):
+    """MiB of a program's own memory, over all of its processes."""
+
+    least: float
+    most: float
+
+
+async def watch_memory(stack: Stack, ranges: dict[str, Range]) -> None:
+    """Keeps `ranges` by program, until cancelled."""
+    while True:
+        for program, size in (await asyncio.to_thread(_sizes, stack)).items():
+            known = ranges.get(program, Range(size, size))
+            ranges[program] = Range(min(known.least, size), max(known.most, size))
+        await asyncio.sleep(SAMPLE_S)
+
+
+def _sizes(stack: Stack) -> dict[str, float]:
+    return {
+        program: sum(map(_own_memory, (pid, *children(pid)))) / 1024
+        for program, pid in stack.pids().items()
+    }
+
+
+def _own_memory(pid: int) -> int:
+    """KiB. What is not shared: PostgreSQL's processes would count their buffers a hundred times."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    found = next((line for line in status.splitlines() if line.startswith("RssAnon:")), "")
+    return int(found.split()[1]) if found else 0
