@@ -1,6 +1,5 @@
 """Consumes chat.deliveries.{gateway}: what the routers want written."""
 
-import time
 from collections.abc import Callable, Sequence
 
 import structlog
@@ -37,19 +36,18 @@ class Deliveries:
         for part in malformed:
             log.error("malformed delivery", reason=part.reason)
             self._bury(part)
-        now = time.time()
         for delivery in deliveries:
             try:
-                self._deliver(delivery, now)
+                self._deliver(delivery)
             except Exception:  # One bad thing stays one (promise 9).
                 log.exception("delivery failed", kind=type(delivery).__name__)
 
-    def _deliver(self, delivery: Delivery, now: float) -> None:
+    def _deliver(self, delivery: Delivery) -> None:
         match delivery:
             case ToUser():
                 self._to_user(delivery)
             case Answer(session_id, try_id, frame, conversation_id, message_ids):
-                self._backlog.answered(try_id, now)
+                self._backlog.answered(try_id)
                 if connection := self._registry.session(session_id):
                     connection.perform(
                         connection.session.answer(

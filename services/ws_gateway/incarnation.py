@@ -56,11 +56,7 @@ class Incarnation:
             settings.max_in_flight,
             Rates(settings.typing_per_second, settings.syncs_per_second, settings.reads_per_second),
             uuid7,
-            Backlog(
-                settings.partitions,
-                within_s=settings.backlog_ms / 1000,
-                least=settings.backlog_least,
-            ),
+            Backlog(settings.partitions, settings.backlog),
         )
         self.publishing = Publishing(
             channel,

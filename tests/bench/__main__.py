@@ -38,8 +38,6 @@ def main() -> None:
         "CHAT_CALLS_PER_SECOND": "1000000",
         "CHAT_CONNECTS_PER_MINUTE": "1000000",
         "CHAT_TYPING_PER_SECOND": "1000",
-        # The closed loop begins with 800 at once.
-        "CHAT_BACKLOG_LEAST": "1000",
     }
     environ = defaults | dict(os.environ)
     stack = Stack("bench", environ, Progress())

@@ -90,7 +90,7 @@ class House:
             1000,
             Rates(10, 20, 20),
             lambda: UUID(int=1),
-            Backlog(1, within_s=0.5, least=1000),
+            Backlog(1, most=1000),
         )
         self.gateway = SimpleNamespace(
             loop=SimpleNamespace(time=lambda: self.now),
@@ -408,7 +408,7 @@ def test_notes_reach_every_session_of_a_user_and_to_session_one() -> None:
     for number, client in enumerate(clients):
         registry.add(USER, UUID(int=number), client.connection)
     buried: list[Malformed] = []
-    backlog = Backlog(1, within_s=0.5, least=1000)
+    backlog = Backlog(1, most=1000)
     deliveries = Deliveries(registry, backlog, buried.append)
     strangers = UUID(int=0xF)
     batch: list[Delivery] = [

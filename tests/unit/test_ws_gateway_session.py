@@ -53,7 +53,7 @@ class Ids:
 def new_session(
     max_in_flight: int = 1000, rates: Rates = RATES, backlog: Backlog | None = None
 ) -> Session:
-    backlog = backlog or Backlog(1, within_s=0.5, least=1000)
+    backlog = backlog or Backlog(1, most=1000)
     return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, rates, Ids(), backlog))
 
 
@@ -379,7 +379,7 @@ def test_a_lost_answer_does_not_block_for_good() -> None:
 
 
 def test_what_there_is_no_room_for_is_refused_and_goes_nowhere() -> None:
-    backlog = Backlog(1, within_s=0.5, least=1)
+    backlog = Backlog(1, most=1)
     session = new_session(backlog=backlog)
     session.admit(Caller(USER, EXPIRES, is_service=False))
     session.opened({})
@@ -390,7 +390,7 @@ def test_what_there_is_no_room_for_is_refused_and_goes_nowhere() -> None:
         assert (fields["code"], fields["error"]) == (429, "OVERLOADED")
         assert fields["retryAfterMs"] > 0
     assert isinstance(receive(session, about("SYNC", afterSeq=0))[0], Signal), "it can be lost"
-    backlog.answered(first, NOW)
+    backlog.answered(first)
     assert sent(receive(session, send_frame())).content == "hello"
 
 
