@@ -59,6 +59,11 @@ class Connection(asyncio.Protocol):
             self._open = True
         self._buffer = buffer[self._frames(buffer) :]
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the kernel would not take yet: the service reads slowly."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def send(self, text: bytes) -> None:
         self._write(TEXT, text)
 

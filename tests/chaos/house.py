@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -31,19 +31,21 @@ class Chaos:
 
 @asynccontextmanager
 async def chaos_stack(
-    name: str = "chaos", progress: Progress | None = None
+    name: str = "chaos",
+    progress: Progress | None = None,
+    settings: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Chaos]:
     """A stack of its own with empty servers; whole at the beginning, stopped at the end.
 
     Of the caller's CHAT_* variables only CHAT_PARTITIONS counts: under `make test` they are those
-    of the stack under test.
+    of the stack under test. `settings` are more of them.
     """
     environ = {
         variable: value
         for variable, value in os.environ.items()
         if not variable.startswith("CHAT_") or variable == "CHAT_PARTITIONS"
     }
-    stack = Stack(name, environ, progress)
+    stack = Stack(name, environ | dict(settings or {}), progress)
     await asyncio.to_thread(stack.start, COUNTS, fresh=True, tied=True)
     try:
         async with open_house(stack) as house:
