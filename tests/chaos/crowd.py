@@ -149,9 +149,10 @@ class Crowd:
                     connection.stop_reading()
             await self._send(phase, begins)
             begins += phase.seconds
-        telling.cancel()
-        until = now() + SETTLE_S
-        while self._unanswered() and now() < until:
+        await telling
+        for _ in range(int(SETTLE_S / 0.1)):
+            if not self._unanswered():
+                break
             await asyncio.sleep(0.1)
 
     def report(self) -> Report:
@@ -200,10 +201,9 @@ class Crowd:
         )
 
     async def _tell(self) -> None:
-        second, sent, held, refused = 0, 0, 0, 0
-        while True:
-            second += 1
-            phase = self.plan.phases[self._phase]
+        sent, held, refused = 0, 0, 0
+        phases = [phase for phase in self.plan.phases for _ in range(int(phase.seconds))]
+        for second, phase in enumerate(phases, 1):
             await asyncio.sleep(self._began + second - now())
             ms, self._ms = self._ms, []
             line = Second(
