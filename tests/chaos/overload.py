@@ -10,7 +10,7 @@ import argparse
 import asyncio
 import sys
 from collections import defaultdict
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from time import monotonic
@@ -111,11 +111,10 @@ async def _overload(chaos: Chaos, pairs: int, capacity: float, times: float) -> 
     async with _program("tests.chaos.crowd", plan) as crowd:
         await _is_ready(crowd)
         _write(crowd, b"\n")
-        memory = await _watch(chaos, phases, crowd)
+        faults = await _watch(chaos, phases, crowd)
         report = msgspec.json.decode(await _line(crowd), type=Report)
-    faults = _table(phases, report)
+    faults += _table(phases, report)
     faults += _recovery(phases, report)
-    faults += _memory(phases, memory)
     closed = 0.0
     until = monotonic() + CLOSED_WITHIN_S
     while closed < never_read and monotonic() < until:
@@ -135,16 +134,19 @@ def _plan(chaos: Chaos, pairs: int, phases: list[Phase], never_read: int = 0) ->
 
 async def _watch(
     chaos: Chaos, phases: Sequence[Phase], *clients: asyncio.subprocess.Process
-) -> dict[str, dict[str, Range]]:
-    """Prints each second of the crowd, the first of them; memory in MiB by program and phase.
+) -> list[Fault]:
+    """Prints each second of the crowd, the first of them, then memory and CPU time by phase.
 
     `queued` are AMQP messages ready for routers and persisters; `cores` those that the service,
-    the clients and everything else on the machine had.
+    the clients and everything else on the machine had: this tells a slow service from a busy
+    machine.
     """
     memory: dict[str, dict[str, Range]] = defaultdict(dict)
+    used: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    roots = chaos.stack.pids() | {f"client-{n}": one.pid for n, one in enumerate(clients, 1)}
     _say(f"{'per second':10}{'offered':>9}{'held':>6}{'accepted':>9}{'429':>7}"
          f"{'p50':>6}{'p95':>6}{'p99':>6} ms   queued  cores MiB")  # fmt: skip
-    cores = _Cores(chaos, clients)
+    before = _cpu(roots)
     for _ in range(sum(int(phase.seconds) for phase in phases)):
         second = msgspec.json.decode(await _line(clients[0]), type=Second)
         now = await asyncio.to_thread(sizes, chaos.stack)
@@ -155,37 +157,29 @@ async def _watch(
             sum(queue.ready for queue in await chaos.house.queues(QUEUES[role]))
             for role in (ROUTER, PERSISTER)
         ]
+        after = _cpu(roots)
+        spent = {program: after[program] - before[program] for program in after}
+        before = after
+        for program, seconds in spent.items():
+            used[program][second.phase] += seconds
+        crowds = sum(spent[program] for program in spent if program.startswith("client-"))
+        service = sum(spent.values()) - spent["all"] - crowds
+        others = spent["all"] - service - crowds
         ms = "".join(f"{one:6.0f}" for one in second.ms[:3] or [float("nan")] * 3)
         of_all = " ".join(f"{_short(name)}{size:.0f}" for name, size in sorted(now.items()))
         _say(f"{second.phase:<10}{second.offered:9,}{second.held:6,}{second.accepted:9,}"
-             f"{second.refused:7,}{ms} {events:5}{writes:5} {cores.since()} {of_all}")  # fmt: skip
-    return memory
+             f"{second.refused:7,}{ms} {events:5}{writes:5} {service:.1f} {crowds:.1f} {others:.1f}"
+             f" {of_all}")  # fmt: skip
+    _show_cores(phases, used)
+    return _bounded(phases, memory)
 
 
-class _Cores:
-    """Who had the machine's cores: this tells a slow service from a busy machine."""
-
-    def __init__(self, chaos: Chaos, clients: Sequence[asyncio.subprocess.Process]) -> None:
-        self._stack = chaos.stack
-        self._clients = {f"client-{number}": one.pid for number, one in enumerate(clients)}
-        self._last = self._now()
-
-    def since(self) -> str:
-        """Of the service, the clients, and all else, since it was asked last."""
-        before, self._last = self._last, self._now()
-        at, service, clients, all_busy = (
-            now - then for now, then in zip(self._last, before, strict=True)
-        )
-        others = all_busy - service - clients
-        return " ".join(f"{seconds / at:.1f}" for seconds in (service, clients, others))
-
-    def _now(self) -> tuple[float, float, float, float]:
-        service = cpu_seconds(self._stack.pids())
-        clients = cpu_seconds(self._clients)
-        fields = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
-        user, nice, system, _, _, *interrupts = map(int, fields)
-        busy = (user + nice + system + sum(interrupts)) * TICK_S
-        return monotonic(), sum(service.values()), sum(clients.values()), busy
+def _cpu(roots: Mapping[str, int]) -> dict[str, float]:
+    """CPU seconds so far, by program; `all` is everything on this machine."""
+    fields = Path("/proc/stat").read_text().split(maxsplit=9)[1:9]
+    user, nice, system, _, _, *interrupts = map(int, fields)
+    busy = (user + nice + system + sum(interrupts)) * TICK_S
+    return cpu_seconds(roots) | {"all": busy}
 
 
 def _table(phases: Sequence[Phase], report: Report) -> list[Fault]:
@@ -236,17 +230,25 @@ def _recovery(phases: Sequence[Phase], report: Report) -> list[Fault]:
     return []
 
 
-def _memory(phases: Sequence[Phase], memory: dict[str, dict[str, Range]]) -> list[Fault]:
+def _bounded(phases: Sequence[Phase], memory: Mapping[str, Mapping[str, Range]]) -> list[Fault]:
+    """Whether our own processes stay as small as they were in the first phase, about."""
     names = [phase.name for phase in phases]
     _say(f"\n{'MiB':<14}" + "".join(f"{name:>16}" for name in names))
     faults: list[Fault] = []
     for program, ranges in sorted(memory.items()):
         texts = (f"{ranges[name].least:.0f} to {ranges[name].most:.0f}" for name in names)
         _say(f"{program:<14}" + "".join(f"{text:>16}" for text in texts))
-        growth = ranges["overload"].most - ranges["normal"].most
+        growth = max(one.most for one in ranges.values()) - ranges[names[0]].most
         if program.rpartition("-")[2].isdecimal() and growth > GROWTH_MIB:
-            faults.append(f"{program} grew by {growth:.0f} MiB in overload")
+            faults.append(f"{program} grew by {growth:.0f} MiB")
     return faults
+
+
+def _show_cores(phases: Sequence[Phase], used: Mapping[str, Mapping[str, float]]) -> None:
+    _say(f"\n{'cores':<14}" + "".join(f"{phase.name:>10}" for phase in phases))
+    for program, seconds in sorted(used.items()):
+        shares = (seconds[phase.name] / phase.seconds for phase in phases)
+        _say(f"{program:<14}" + "".join(f"{share:10.2f}" for share in shares))
 
 
 async def _kept(house: House, report: Report) -> list[Fault]:
@@ -307,10 +309,10 @@ async def _storm(chaos: Chaos, pairs: int) -> list[Fault]:
         await _is_ready(coming)
         _write(crowd, b"\n")
         _write(coming, b"\n")
-        await _watch(chaos, phases, crowd, coming)
+        faults = await _watch(chaos, phases, crowd, coming)
         report = msgspec.json.decode(await _line(crowd), type=Report)
         opened = [msgspec.json.decode(await _line(coming), type=newcomers.Opened) for _ in phases]
-    faults = _table(phases, report)
+    faults += _table(phases, report)
     for one in opened:
         figures = "".join(f"{ms:8.0f}" for ms in one.ms)
         _say(f"{one.phase:<10}{one.begun:9,} connects, {len(one.failed)} failed{'':11}{figures}")
