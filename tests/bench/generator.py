@@ -203,7 +203,8 @@ async def conversations(
     client = httpx.AsyncClient(
         base_url=f"http://{host}:{port}/api/chat",
         headers={"Authorization": f"Bearer {token(secret, uuid4(), scope='service')}"},
-        timeout=60,
+        # Most of them wait for one of the few connections, however long it takes.
+        timeout=httpx.Timeout(60, pool=None),
         limits=httpx.Limits(max_connections=8),
     )
 
