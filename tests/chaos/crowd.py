@@ -52,6 +52,8 @@ class Plan(msgspec.Struct):
     users: list[tuple[UUID, UUID]]
     phases: list[Phase]
     never_read: int = 0
+    characters: int = 95
+    """Of each message."""
     host: str = "127.0.0.1"
 
 
@@ -116,6 +118,8 @@ class Crowd:
         self._ms: list[float] = []
         """Of this second's answers."""
         self._sender = 0
+        self._padding = (PADDING * plan.characters)[: plan.characters - 13]
+        """What follows a message's number."""
 
     async def connect(self) -> None:
         plan = self.plan
@@ -180,7 +184,7 @@ class Crowd:
             return
         code = len(self._sent) << 16 | sender
         self._sent.append(Sent(self._phase, sender, now() - self._began))
-        connection.send(BODY % (self.conversations[sender], code, code, PADDING))
+        connection.send(BODY % (self.conversations[sender], code, code, self._padding))
 
     def _on_text(self, text: bytes) -> None:
         if b'"MESSAGE_SENT"' in text:
@@ -220,7 +224,7 @@ class Crowd:
     def _talks(self) -> Iterator[Talk]:
         talks = [Talk(UUID(one.decode()), {}, []) for one in self.conversations]
         for number, sent in enumerate(self._sent):
-            content = (b"%012x %s" % (number << 16 | sent.sender, PADDING)).decode()
+            content = (b"%012x %s" % (number << 16 | sent.sender, self._padding)).decode()
             talks[sent.sender].sent[content] = sent
             if number in self._refused:
                 talks[sent.sender].refused.append(content)

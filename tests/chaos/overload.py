@@ -60,15 +60,23 @@ Fault = str
 """A broken promise, for people."""
 
 
-async def prove(pairs: int, times: float, storm: float, parts: Sequence[str]) -> list[Fault]:
+async def prove(options: argparse.Namespace) -> list[Fault]:
     """What was broken."""
     faults: list[Fault] = []
     async with chaos_stack("overload", Progress(), SETTINGS) as chaos:
-        if "overload" in parts:
-            capacity = await _capacity(chaos, pairs)
-            faults += await _overload(chaos, pairs, capacity, times)
-        if "storm" in parts:
-            faults += await _storm(chaos, pairs, storm)
+        if options.only != "storm":
+            capacity = await _capacity(chaos, options.pairs)
+            phases = [
+                Phase("normal", NORMAL * capacity, 15),
+                Phase("overload", options.times * capacity, 30, some_stop_reading=True),
+                Phase("after", NORMAL * capacity, 15),
+            ]
+            plan = _plan(chaos, options.pairs, phases)
+            plan.never_read = round(2 * options.pairs * NEVER_READ)
+            plan.characters = options.characters
+            faults += await _overload(chaos, plan)
+        if options.only != "overload":
+            faults += await _storm(chaos, options.pairs, options.storm)
     return faults
 
 
@@ -99,15 +107,9 @@ async def _capacity(chaos: Chaos, pairs: int) -> float:
 # ------------------------------------------------------------------ overload
 
 
-async def _overload(chaos: Chaos, pairs: int, capacity: float, times: float) -> list[Fault]:
-    phases = [
-        Phase("normal", NORMAL * capacity, 15),
-        Phase("overload", times * capacity, 30, some_stop_reading=True),
-        Phase("after", NORMAL * capacity, 15),
-    ]
-    never_read = round(2 * pairs * NEVER_READ)
+async def _overload(chaos: Chaos, plan: Plan) -> list[Fault]:
+    phases, never_read = plan.phases, plan.never_read
     too_slow = await chaos.house.total(GATEWAY, "chat_closes_total", code="4408")
-    plan = _plan(chaos, pairs, phases, never_read)
     async with _program("tests.chaos.crowd", plan) as crowd:
         await _is_ready(crowd)
         _write(crowd, b"\n")
@@ -126,10 +128,10 @@ async def _overload(chaos: Chaos, pairs: int, capacity: float, times: float) -> 
     return faults + await _kept(chaos.house, report)
 
 
-def _plan(chaos: Chaos, pairs: int, phases: list[Phase], never_read: int = 0) -> Plan:
+def _plan(chaos: Chaos, pairs: int, phases: list[Phase]) -> Plan:
     users = [(uuid4(), uuid4()) for _ in range(pairs)]
     port = int(chaos.house.variables["CHAT_PORT"])
-    return Plan(port, chaos.system.secret, users, phases, never_read)
+    return Plan(port, chaos.system.secret, users, phases)
 
 
 async def _watch(
@@ -384,11 +386,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.overload", description=__doc__)
     parser.add_argument("--pairs", type=int, default=250, help="of users: twice as many sockets")
     parser.add_argument("--times", type=float, default=2.0, help="the capacity")
+    parser.add_argument("--characters", type=int, default=95, help="of each message, to 4000")
     parser.add_argument("--storm", type=float, default=10.0, help="times the usual connects")
     parser.add_argument("--only", choices=("overload", "storm"), help="one part of it")
     options = parser.parse_args()
-    parts = [options.only] if options.only else ["overload", "storm"]
-    faults = asyncio.run(prove(options.pairs, options.times, options.storm, parts))
+    faults = asyncio.run(prove(options))
     for fault in faults:
         _say(f"BROKEN {fault}")
     return 1 if faults else 0
