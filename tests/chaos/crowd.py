@@ -83,7 +83,7 @@ class Sent(msgspec.Struct, array_like=True):
 
 
 class Talk(msgspec.Struct):
-    """All messages of one conversation, by content."""
+    """All messages of one conversation, by the first 12 characters of their content."""
 
     conversation: UUID
     sent: dict[str, Sent]
@@ -224,10 +224,10 @@ class Crowd:
     def _talks(self) -> Iterator[Talk]:
         talks = [Talk(UUID(one.decode()), {}, []) for one in self.conversations]
         for number, sent in enumerate(self._sent):
-            content = (b"%012x %s" % (number << 16 | sent.sender, self._padding)).decode()
-            talks[sent.sender].sent[content] = sent
+            name = f"{number << 16 | sent.sender:012x}"
+            talks[sent.sender].sent[name] = sent
             if number in self._refused:
-                talks[sent.sender].refused.append(content)
+                talks[sent.sender].refused.append(name)
         yield from talks
 
 

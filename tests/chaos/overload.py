@@ -193,13 +193,13 @@ def _table(phases: Sequence[Phase], report: Report) -> list[Fault]:
          f"{'p50':>8}{'p95':>8}{'p99':>8}{'max':>8} ms")  # fmt: skip
     for number, phase in enumerate(phases):
         sent = [
-            (content, one)
+            (name, one)
             for talk in report.talks
-            for content, one in talk.sent.items()
+            for name, one in talk.sent.items()
             if one.phase == number
         ]
         ms = [one.ms / 1000 for _, one in sent if one.ms is not None]
-        shed = sum(content in refused for content, _ in sent)
+        shed = sum(name in refused for name, _ in sent)
         silent = len(sent) - len(ms) - shed
         figures = "".join(f"{one:8.0f}" for one in percentiles(ms))
         _say(f"{phase.name:<10}{len(sent):9,}{report.held[number]:7,}{len(ms):9,}{shed:8,}"
@@ -207,7 +207,7 @@ def _table(phases: Sequence[Phase], report: Report) -> list[Fault]:
         if silent:
             faults.append(f"{phase.name}: {silent} messages got no answer")
         begins = sum(one.seconds for one in phases[:number])
-        late = sum(content in refused and one.at > begins + BACK_WITHIN_S for content, one in sent)
+        late = sum(name in refused and one.at > begins + BACK_WITHIN_S for name, one in sent)
         if late and phase.name != "overload":
             faults.append(f"{phase.name}: {late} messages were refused at normal load")
     return faults
@@ -268,7 +268,7 @@ async def _kept(house: House, report: Report) -> list[Fault]:
         await asyncio.sleep(1)
     rows = sum(map(len, stored.values()))
     appeared = sum(
-        len({content for _, content in stored[talk.conversation]} & set(talk.refused))
+        len({name for _, name in stored[talk.conversation]} & set(talk.refused))
         for talk in report.talks
     )
     _say(f"{verdict}; {rows:,} rows; refused, but stored: {appeared}")
@@ -279,10 +279,11 @@ async def _kept(house: House, report: Report) -> list[Fault]:
 async def _stored(house: House, talks: Sequence[Talk]) -> dict[UUID, list[tuple[int, str]]]:
     stored: dict[UUID, list[tuple[int, str]]] = {talk.conversation: [] for talk in talks}
     for row in await house.database.fetch(
-        "select conversation_id, seq, content from messages where conversation_id = any($1)",
+        "select conversation_id, seq, left(content, 12) as name"
+        " from messages where conversation_id = any($1)",
         list(stored),
     ):
-        stored[row["conversation_id"]].append((row["seq"], row["content"]))
+        stored[row["conversation_id"]].append((row["seq"], row["name"]))
     return stored
 
 
