@@ -2,6 +2,7 @@
 
 `python -m tests.chaos.crowd` reads a line with a `Plan` as JSON, connects, prints "ready", waits
 for one more line, and then prints a `Second` as JSON each second and a `Report` at the end.
+It keeps the connections until its input ends.
 """
 
 import asyncio
@@ -251,6 +252,7 @@ async def run() -> None:
     await loop.run_in_executor(None, sys.stdin.buffer.readline)
     await crowd.talk()
     print(msgspec.json.encode(crowd.report()).decode(), flush=True)
+    await loop.run_in_executor(None, sys.stdin.buffer.read)
 
 
 if __name__ == "__main__":

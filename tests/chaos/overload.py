@@ -115,17 +115,23 @@ async def _overload(chaos: Chaos, plan: Plan) -> list[Fault]:
         _write(crowd, b"\n")
         faults = await _watch(chaos, phases, crowd)
         report = msgspec.json.decode(await _line(crowd), type=Report)
+        closed = await _closed_as_slow(chaos.house, never_read, since=too_slow)
     faults += _table(phases, report)
     faults += _recovery(phases, report)
-    closed = 0.0
-    until = monotonic() + CLOSED_WITHIN_S
-    while closed < never_read and monotonic() < until:
-        await asyncio.sleep(0.5)
-        closed = await chaos.house.total(GATEWAY, "chat_closes_total", code="4408") - too_slow
     _say(f"{never_read} never read, {closed:.0f} closed with 4408; others closed: {report.closed}")
     if closed != never_read:
         faults.append(f"{closed:.0f} of {never_read} slow readers were closed with 4408")
     return faults + await _kept(chaos.house, report)
+
+
+async def _closed_as_slow(house: House, count: int, since: float) -> float:
+    """How many more than `since` the gateways have closed with 4408, once it is `count`."""
+    until = monotonic() + CLOSED_WITHIN_S
+    while True:
+        closed = await house.total(GATEWAY, "chat_closes_total", code="4408") - since
+        if closed >= count or monotonic() > until:
+            return closed
+        await asyncio.sleep(0.5)
 
 
 def _plan(chaos: Chaos, pairs: int, phases: list[Phase]) -> Plan:
