@@ -2,7 +2,7 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo audit-verify bench chaos test lint format \
+.PHONY: help run up down status logs add remove token demo audit-verify bench chaos overload test lint format \
 	contracts lock
 .NOTPARALLEL:
 
@@ -58,6 +58,10 @@ bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 chaos: ## strike a system of its own with faults, measure recovery [ARGS='--seed 1 --minutes 10']
 	@local/bootstrap --tests
 	@$(python) -m tests.chaos $(ARGS)
+
+overload: ## twice the load a system of its own can carry, a storm of connects [ARGS=--help]
+	@local/bootstrap
+	@$(python) -m tests.chaos.overload $(ARGS)
 
 test: ## the test suite against real servers of its own [ARGS='-k name']
 	@local/bootstrap --tests

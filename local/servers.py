@@ -8,6 +8,9 @@ from local.layout import Layout
 from local.programs import Program, Stage
 
 RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+WAL_BYTES = 64 << 20
+"""What went through quorum queues stays in RabbitMQ's memory until this log is full, acknowledged
+or not, and up to two such logs more while it is let go. By default that is 512 MB."""
 RABBITMQ_CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -48,7 +51,9 @@ def rabbitmq_program(layout: Layout, port: int, epmd_port: int, dist_port: int) 
         raise StackError(f"{RABBITMQ_SERVER} is missing; local/bootstrap installs it.")
     home = layout.rabbitmq
     home.mkdir(exist_ok=True)
-    (home / "rabbitmq.conf").write_text(f"listeners.tcp.1 = 127.0.0.1:{port}\n")
+    (home / "rabbitmq.conf").write_text(
+        f"listeners.tcp.1 = 127.0.0.1:{port}\nraft.wal_max_size_bytes = {WAL_BYTES}\n"
+    )
     return Program(
         name="rabbitmq",
         stage=Stage.SERVERS,

@@ -8,6 +8,7 @@ from libs.common.broker import Incoming
 from libs.common.metrics import BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser
+from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.wire import text_frame
@@ -18,8 +19,14 @@ log = structlog.get_logger()
 class Deliveries:
     """Not acknowledged: the queue goes with the connection, and what was in it is in the logs."""
 
-    def __init__(self, registry: Registry[Connection], bury: Callable[[Malformed], None]) -> None:
+    def __init__(
+        self,
+        registry: Registry[Connection],
+        backlog: Backlog,
+        bury: Callable[[Malformed], None],
+    ) -> None:
         self._registry = registry
+        self._backlog = backlog
         self._bury = bury
         self._sizes = BATCH_SIZE.labels("deliveries")
 
@@ -40,6 +47,7 @@ class Deliveries:
             case ToUser():
                 self._to_user(delivery)
             case Answer(session_id, try_id, frame, conversation_id, message_ids):
+                self._backlog.answered(try_id)
                 if connection := self._registry.session(session_id):
                     connection.perform(
                         connection.session.answer(

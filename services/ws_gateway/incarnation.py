@@ -19,6 +19,7 @@ from libs.common.limits import Limit
 from libs.common.metrics import CONNECTIONS
 from libs.common.protocol.events import Here
 from services.ws_gateway.allowance import Rates
+from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
 from services.ws_gateway.publishing import Publishing
@@ -55,6 +56,7 @@ class Incarnation:
             settings.max_in_flight,
             Rates(settings.typing_per_second, settings.syncs_per_second, settings.reads_per_second),
             uuid7,
+            Backlog(settings.partitions, settings.backlog),
         )
         self.publishing = Publishing(
             channel,
@@ -89,7 +91,7 @@ class Incarnation:
         await self._channel.declare(topology.dead())
         queue = topology.deliveries(self.gateway_id)
         await self._channel.declare(queue)
-        deliveries = Deliveries(self._registry, self.publishing.bury)
+        deliveries = Deliveries(self._registry, self.terms.backlog, self.publishing.bury)
         await self._channel.consume(queue.name, deliveries.receive, acknowledged=False)
         self._keeping_alive = asyncio.create_task(self._registration.keep_alive())
         log.info("gateway begins", gateway_id=self.gateway_id)

@@ -22,6 +22,8 @@ from services.ws_gateway.terms import Terms
 FORGET_TRY_AFTER_S: Final = 60.0
 """An answer that has not come by then was lost; its try no longer counts as in flight."""
 RETRY_IN_FLIGHT_MS: Final = 1_000
+RETRY_OVERLOADED_MS: Final = 1_000
+"""No jitter: who was refused at different times comes back at different times."""
 _WHICH_MESSAGES: Final = "Say which messages by one of messageIds and upToSeq, not by both."
 
 Request = SendMessage | MarkAsRead | TypingStart | TypingStop | Sync
@@ -60,9 +62,9 @@ class Requests:
             content = clean_content(frame.content)
         except InvalidContent as invalid:
             return (refusal(invalid.reason, ref_to(frame)),)
-        try_id = self._begin_try(now)
-        if try_id is None:
-            return (_too_many_in_flight(frame),)
+        try_id = self._begin_event(frame, now)
+        if isinstance(try_id, Refuse):
+            return (try_id,)
         return (
             Publish(
                 events.Send(
@@ -84,9 +86,9 @@ class Requests:
         wait_ms = self._allowed().take("reads", self._terms.rates.reads, now)
         if wait_ms:
             return (_too_fast(frame, wait_ms),)
-        try_id = self._begin_try(now)
-        if try_id is None:
-            return (_too_many_in_flight(frame),)
+        try_id = self._begin_event(frame, now)
+        if isinstance(try_id, Refuse):
+            return (try_id,)
         return (
             Publish(
                 events.MarkRead(
@@ -143,6 +145,19 @@ class Requests:
 
     def _origin(self, try_id: UUID) -> events.Origin:
         return events.Origin(self._terms.gateway_id, self._session_id, try_id)
+
+    def _begin_event(self, frame: SendMessage | MarkAsRead, now: float) -> UUID | Refuse:
+        """The id of a try whose event will be kept until it is decided, if there is room for it.
+
+        Refused here it has gone nowhere, and can't appear later.
+        """
+        try_id = self._begin_try(now)
+        if try_id is None:
+            return _too_many_in_flight(frame)
+        if not self._terms.backlog.take(frame.conversation_id, try_id, now):
+            del self._unanswered[try_id]
+            return refusal("OVERLOADED", ref_to(frame), retry_after_ms=RETRY_OVERLOADED_MS)
+        return try_id
 
     def _begin_try(self, now: float) -> UUID | None:
         """The id of one more try; None when too many are in flight, the oldest not yet lost."""

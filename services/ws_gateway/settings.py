@@ -18,6 +18,8 @@ class GatewaySettings(RoleSettings):
     """A connection that was silent for so long is pinged."""
     max_in_flight: int = Field(1_000, ge=1)
     """Unanswered frames of one session; more get TOO_MANY_IN_FLIGHT."""
+    backlog: int = Field(500, ge=1)
+    """Unanswered frames of one partition, of all sessions of this gateway; more get OVERLOADED."""
     typing_per_second: int = Field(10, ge=1)
     """TYPING_START and TYPING_STOP together, of one session; more get RATE_LIMITED."""
     syncs_per_second: int = Field(20, ge=1)

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.ws_gateway.allowance import Rates
+from services.ws_gateway.backlog import Backlog
 
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """By the settings, but for the gateway's id, which is new in each incarnation."""
+    """By the settings, but for the gateway's id and backlog, which are new in each incarnation."""
 
     gateway_id: str
     jwt_secret: str
@@ -18,3 +19,4 @@ class Terms:
     rates: Rates
     new_id: Callable[[], UUID]
     """Version 7: a message's id is its first try's."""
+    backlog: Backlog

@@ -23,6 +23,9 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, host: str, token: str, on_text: Callable[[bytes], None]) -> None:
         self.ready: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.lost = False
+        self.close_code: int | None = None
+        """What the service closed it with."""
         self._host = host
         self._token = token
         self._on_text = on_text
@@ -38,6 +41,7 @@ class Connection(asyncio.Protocol):
         self._transport.write(request.encode())
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
         if not self.ready.done():
             self.ready.set_exception(ConnectionError(f"lost before CONNECT_SUCCESS: {exc}"))
 
@@ -55,8 +59,18 @@ class Connection(asyncio.Protocol):
             self._open = True
         self._buffer = buffer[self._frames(buffer) :]
 
+    @property
+    def unsent_bytes(self) -> int:
+        """What the kernel would not take yet: the service reads slowly."""
+        return 0 if self._transport is None else self._transport.get_write_buffer_size()
+
     def send(self, text: bytes) -> None:
         self._write(TEXT, text)
+
+    def stop_reading(self) -> None:
+        """For good, as a client does that hangs."""
+        if self._transport is not None:
+            cast(asyncio.Transport, self._transport).pause_reading()
 
     def close(self) -> None:
         if self._transport is not None:
@@ -85,6 +99,8 @@ class Connection(asyncio.Protocol):
                 self._on_text(payload)
         elif first == PING:
             self._write(PONG, payload)
+        elif first == CLOSE:
+            self.close_code = int.from_bytes(payload[:2], "big")
 
     def _write(self, first: int, payload: bytes) -> None:
         size = len(payload)

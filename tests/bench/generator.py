@@ -8,7 +8,7 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -173,7 +173,7 @@ async def _settle(load: Load) -> None:
 async def _connect(load: Load) -> list[Connection]:
     plan = load.plan
     users = [(uuid4(), uuid4()) for _ in range(plan.pairs)]
-    load.conversations = await asyncio.gather(*_conversations(plan, users))
+    load.conversations = await conversations(plan.host, plan.port, plan.secret, users)
     gate = asyncio.Semaphore(OPENERS)
 
     async def connect(user: UUID, of_sender: bool) -> Connection:
@@ -196,11 +196,15 @@ async def _connect(load: Load) -> list[Connection]:
     return connections
 
 
-def _conversations(plan: Plan, users: list[tuple[UUID, UUID]]) -> Iterable["asyncio.Task[bytes]"]:
+async def conversations(
+    host: str, port: int, secret: str, users: Sequence[tuple[UUID, UUID]]
+) -> list[bytes]:
+    """A new conversation of each two."""
     client = httpx.AsyncClient(
-        base_url=f"http://{plan.host}:{plan.port}/api/chat",
-        headers={"Authorization": f"Bearer {token(plan.secret, uuid4(), scope='service')}"},
-        timeout=60,
+        base_url=f"http://{host}:{port}/api/chat",
+        headers={"Authorization": f"Bearer {token(secret, uuid4(), scope='service')}"},
+        # Most of them wait for one of the few connections, however long it takes.
+        timeout=httpx.Timeout(60, pool=None),
         limits=httpx.Limits(max_connections=8),
     )
 
@@ -211,7 +215,8 @@ def _conversations(plan: Plan, users: list[tuple[UUID, UUID]]) -> Iterable["asyn
         conversation_id: str = response.json()["conversationId"]
         return conversation_id.encode()
 
-    return [asyncio.ensure_future(create(pair)) for pair in users]
+    async with client:
+        return await asyncio.gather(*map(create, users))
 
 
 def token(secret: str, user: UUID, **claims: str) -> str:

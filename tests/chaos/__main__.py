@@ -84,8 +84,12 @@ async def campaign(
 def _told(evidence: Evidence) -> Iterator[Told]:
     for sent in evidence.operations:
         if sent.kind == "send" and sent.answer is not None and sent.outcome == "ok":
-            message_id, seq = UUID(sent.answer["messageId"]), sent.answer["seq"]
-            yield Told(sent.ended, sent.user, sent.client_message_id, message_id, seq)
+            name = _name(sent.user, sent.client_message_id)
+            yield Told(sent.ended, name, UUID(sent.answer["messageId"]), sent.answer["seq"])
+
+
+def _name(sender: UUID, client_message_id: UUID | None) -> tuple[UUID, UUID] | None:
+    return None if client_message_id is None else (sender, client_message_id)
 
 
 async def _all_stored(chaos: Chaos, told: Sequence[Told]) -> list[Stored]:
@@ -95,7 +99,10 @@ async def _all_stored(chaos: Chaos, told: Sequence[Told]) -> list[Stored]:
         rows = await chaos.house.database.fetch(
             "select sender_id, client_message_id, id, seq from messages"
         )
-        stored = [Stored(*row) for row in rows]
+        stored = [
+            Stored(_name(row["sender_id"], row["client_message_id"]), row["id"], row["seq"])
+            for row in rows
+        ]
         if not judge(told, stored).lost or monotonic() > until:
             return stored
         await asyncio.sleep(0.1)

@@ -109,8 +109,8 @@ def what_was_told_is_there(
     """Promises 2 and 6: a message that a user was told of is there in whatever they read later.
 
     Decided of the newest page by REST; of any other only between its first and last message, and
-    beyond its last where it says that nothing follows: what was asked isn't recorded. Of a SYNC that isn't complete
-    only what hasn't changed after its last entry.
+    beyond its last where it says that nothing follows: what was asked isn't recorded. Of a SYNC
+    that isn't complete only what hasn't changed after its last entry.
     """
     talk = indexed.talks.get(str(operation.conversation))
     if operation.outcome != "ok" or operation.answer is None or talk is None:

@@ -34,13 +34,14 @@ async def watching_memory(stack: Stack) -> AsyncIterator[dict[str, Range]]:
 
 async def _watch(stack: Stack, ranges: dict[str, Range]) -> None:
     while True:
-        for program, size in (await asyncio.to_thread(_sizes, stack)).items():
+        for program, size in (await asyncio.to_thread(sizes, stack)).items():
             known = ranges.get(program, Range(size, size))
             ranges[program] = Range(min(known.least, size), max(known.most, size))
         await asyncio.sleep(SAMPLE_S)
 
 
-def _sizes(stack: Stack) -> dict[str, float]:
+def sizes(stack: Stack) -> dict[str, float]:
+    """MiB of each program now."""
     return {
         program: sum(map(_own_memory, (pid, *children(pid)))) / 1024
         for program, pid in stack.pids().items()

@@ -146,8 +146,7 @@ class Probes:
         return [
             Told(
                 sent.acknowledged_at,
-                probe.user,
-                sent.client_message_id,
+                (probe.user, sent.client_message_id),
                 sent.message_id,
                 sent.seq,
             )

@@ -2,9 +2,8 @@
 
 import statistics
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
-from uuid import UUID
 
 from tests.chaos.evidence import Injection
 
@@ -14,18 +13,18 @@ class Told(NamedTuple):
 
     at: float
     """When (perf_counter)."""
-    sender: UUID
-    client_message_id: UUID | None
-    message_id: UUID
+    name: Hashable
+    """The sender's own, such as (user, clientMessageId), of which there must be one; None: none."""
+    message: Hashable
+    """The service's, such as the messageId."""
     seq: int
 
 
 class Stored(NamedTuple):
-    """Of one row of `messages`."""
+    """The same of one row of `messages`."""
 
-    sender: UUID
-    client_message_id: UUID | None
-    message_id: UUID
+    name: Hashable
+    message: Hashable
     seq: int
 
 
@@ -44,16 +43,16 @@ class Verdict(NamedTuple):
 
 def judge(told: Iterable[Told], stored: Iterable[Stored]) -> Verdict:
     """Holds what senders were told against the rows."""
-    rows = {row.message_id: row for row in stored}
-    copies = Counter((row.sender, row.client_message_id) for row in rows.values())
+    rows = list(stored)
+    numbers = {row.message: row.seq for row in rows}
+    copies = Counter(row.name for row in rows)
     acknowledged = lost = doubled = reordered = 0
     for message in told:
         acknowledged += 1
-        row = rows.get(message.message_id)
-        lost += row is None
-        reordered += row is not None and row.seq != message.seq
-        has_id = message.client_message_id is not None
-        doubled += has_id and copies[message.sender, message.client_message_id] > 1
+        seq = numbers.get(message.message)
+        lost += seq is None
+        reordered += seq is not None and seq != message.seq
+        doubled += message.name is not None and copies[message.name] > 1
     return Verdict(acknowledged, lost, doubled, reordered)
 
 

@@ -4,8 +4,7 @@ import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
-from time import monotonic
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import aio_pika
@@ -24,7 +23,7 @@ from tests.chaos.mutants import MUTANTS
 from tests.chaos.recorder import Recorder
 from tests.chaos.workload import Workload
 from tests.integration.conftest import System
-from tests.integration.watching import House, open_house
+from tests.integration.watching import House, open_house, until
 
 SEED: Final = 4
 USERS: Final = 12
@@ -32,10 +31,9 @@ BEFORE: Final = 300
 """Messages that are acknowledged before the fault."""
 AFTER: Final = 150
 ACTS_S: Final = 20.0
-"""At most; a system that is wrong may acknowledge nothing."""
+"""At most."""
 ASLEEP_S: Final = 0.6
 """Some devices don't read for so long, at the beginning."""
-POLL_S: Final = 0.05
 PATIENCE_S: Final = 4.0
 """For what is lost, nobody waits long."""
 SOUND_PATIENCE_S: Final = 60.0
@@ -149,11 +147,14 @@ async def _replaced(
 
 
 async def _act(workload: Workload, messages: int) -> None:
-    """Until so many more are acknowledged."""
-    until = monotonic() + ACTS_S
+    """Until so many more are acknowledged; a system that is wrong may acknowledge nothing."""
     enough = workload.progress().acknowledged + messages
-    while workload.progress().acknowledged < enough and monotonic() < until:
-        await asyncio.sleep(POLL_S)
+
+    async def is_enough() -> bool:
+        return workload.progress().acknowledged >= enough
+
+    with suppress(AssertionError):
+        await until(is_enough, ACTS_S, "messages are acknowledged")
 
 
 def _workload(system: System, recorder: Recorder) -> Workload:

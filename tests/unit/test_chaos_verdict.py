@@ -7,16 +7,15 @@ import pytest
 from tests.chaos.evidence import Injection
 from tests.chaos.verdict import Stored, Told, Verdict, judge, table
 
-ANNA = uuid4()
 ONE, TWO, OTHER = ((uuid4(), uuid4()) for _ in range(3))
 """clientMessageId and messageId."""
 
 
 def row(ids: tuple[UUID, UUID], seq: int) -> Stored:
-    return Stored(ANNA, *ids, seq)
+    return Stored(*ids, seq)
 
 
-TOLD = [Told(10.0, ANNA, *ONE, 2), Told(20.0, ANNA, *TWO, 4)]
+TOLD = [Told(10.0, *ONE, 2), Told(20.0, *TWO, 4)]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Delivery, Note, ToSession
 from libs.common.protocol.events import Send, Typing
 from services.ws_gateway.allowance import Rates
+from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
 from services.ws_gateway.gateway import Gateway
@@ -82,7 +83,15 @@ class House:
         self.left: list[Connection] = []
         self.asked: list[Connection] = []
         self.dirty: list[Connection] = []
-        terms = Terms("gateway-1", SECRET, 30, 1000, Rates(10, 20, 20), lambda: UUID(int=1))
+        terms = Terms(
+            "gateway-1",
+            SECRET,
+            30,
+            1000,
+            Rates(10, 20, 20),
+            lambda: UUID(int=1),
+            Backlog(1, most=1000),
+        )
         self.gateway = SimpleNamespace(
             loop=SimpleNamespace(time=lambda: self.now),
             settings=SimpleNamespace(max_buffered_bytes=1 << 20, heartbeat_seconds=30),
@@ -399,7 +408,8 @@ def test_notes_reach_every_session_of_a_user_and_to_session_one() -> None:
     for number, client in enumerate(clients):
         registry.add(USER, UUID(int=number), client.connection)
     buried: list[Malformed] = []
-    deliveries = Deliveries(registry, buried.append)
+    backlog = Backlog(1, most=1000)
+    deliveries = Deliveries(registry, backlog, buried.append)
     strangers = UUID(int=0xF)
     batch: list[Delivery] = [
         Note(strangers, b'{"n":0}'),

@@ -12,6 +12,7 @@ from libs.common.protocol.closes import Close
 from libs.common.protocol.events import Delivered, MarkRead, Open, Origin, Send, Sync, Typing
 from libs.common.tokens import Caller
 from services.ws_gateway.allowance import Rates
+from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.effects import (
     Effect,
     End,
@@ -49,8 +50,11 @@ class Ids:
         return UUID(int=self.last)
 
 
-def new_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
-    return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, rates, Ids()))
+def new_session(
+    max_in_flight: int = 1000, rates: Rates = RATES, backlog: Backlog | None = None
+) -> Session:
+    backlog = backlog or Backlog(1, most=1000)
+    return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, rates, Ids(), backlog))
 
 
 def opening_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
@@ -372,6 +376,22 @@ def test_a_lost_answer_does_not_block_for_good() -> None:
     receive(session, send_frame())
     assert error_of(receive(session, send_frame())) == "TOO_MANY_IN_FLIGHT"
     assert sent(receive(session, send_frame(), NOW + FORGET_TRY_AFTER_S)).content == "hello"
+
+
+def test_what_there_is_no_room_for_is_refused_and_goes_nowhere() -> None:
+    backlog = Backlog(1, most=1)
+    session = new_session(backlog=backlog)
+    session.admit(Caller(USER, EXPIRES, is_service=False))
+    session.opened({})
+    first = sent(receive(session, send_frame())).try_id
+    for text in (send_frame(), about("MARK_AS_READ", upToSeq=5)):
+        (effect,) = receive(session, text)
+        fields = written(effect)
+        assert (fields["code"], fields["error"]) == (429, "OVERLOADED")
+        assert fields["retryAfterMs"] > 0
+    assert isinstance(receive(session, about("SYNC", afterSeq=0))[0], Signal), "it can be lost"
+    backlog.answered(first)
+    assert sent(receive(session, send_frame())).content == "hello"
 
 
 # --- reading, typing, catching up ------------------------------------------------------------

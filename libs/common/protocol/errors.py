@@ -39,6 +39,7 @@ _ROWS: Final = (
     Refusal(405, "METHOD_NOT_ALLOWED", "This address takes other methods: see the header Allow."),
     Refusal(429, "TOO_MANY_IN_FLIGHT", "Too many unanswered messages. Wait for MESSAGE_SENT."),
     Refusal(429, "RATE_LIMITED", "Too many in too short a time. Repeat after retryAfterMs."),
+    Refusal(429, "OVERLOADED", "More comes than can be handled: not accepted. Repeat it later."),
     Refusal(429, "TOO_MANY_CONNECTIONS", "You have too many connections. Close one, then retry."),
     Refusal(500, "INTERNAL", "Something failed on our side. Repeat with the same clientMessageId."),
     Refusal(503, "UNAVAILABLE", "A part of the service is away. Repeat after Retry-After."),
