@@ -288,8 +288,13 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.pause_reading()
 
-    def resume_reading(self, now: float) -> None:
-        """All deadlines begin anew: until now we did not listen."""
-        self.since = self.heard_at = self.pinged_at = now
+    def resume_reading(self, paused_at: float, now: float) -> None:
+        """The time in which we did not listen counts for no deadline."""
+
+        def later(moment: float) -> float:
+            return moment + now - max(moment, paused_at)
+
+        self.since = later(self.since)
+        self.heard_at, self.pinged_at = later(self.heard_at), later(self.pinged_at)
         if self._transport is not None:
             self._transport.resume_reading()

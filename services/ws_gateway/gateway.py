@@ -38,6 +38,8 @@ class Gateway:
         """None while there is no broker: handshakes get 503."""
         self.congested = False
         """No client is read: more waits to be published than should."""
+        self._congested_at = 0.0
+        """By the loop's clock, since when."""
         self._cache = cache
         self._life = life
         self._to_flush: list[Connection] = []
@@ -144,7 +146,9 @@ class Gateway:
             if congested:
                 connection.pause_reading()
             else:
-                connection.resume_reading(now)
+                connection.resume_reading(self._congested_at, now)
+        if congested:
+            self._congested_at = now
 
     def _on_redis(self, answers: bool) -> None:
         if not answers:

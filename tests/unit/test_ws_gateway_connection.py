@@ -358,11 +358,27 @@ def test_an_expired_token_ends_the_session() -> None:
     assert close_code(client) == 4401
 
 
+def test_pauses_of_ours_don_t_excuse_a_silent_client() -> None:
+    """However often we stop to read it: only what we didn't listen to counts for nothing."""
+    client = opened(House())
+    client.pass_time(31)
+    client.protocol.data_to_send()  # the pong gets lost
+    for _ in range(4):
+        paused_at = client.house.now
+        client.connection.pause_reading()
+        client.house.now += PONG_WITHIN_S
+        client.connection.resume_reading(paused_at, client.house.now)
+        assert client.pass_time(PONG_WITHIN_S / 4 - 0.1) == []
+    client.pass_time(1)
+    assert close_code(client) == 4408
+
+
 def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
     client = opened(House())
+    paused_at = client.house.now
     client.connection.pause_reading()
     client.house.now += 30
-    client.connection.resume_reading(client.house.now)
+    client.connection.resume_reading(paused_at, client.house.now)
     check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
     assert client.got() == []
     refresh(client)
