@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack
 from itertools import islice
+from pathlib import Path
 from random import Random
 from time import monotonic, perf_counter, time
 from typing import Final
@@ -20,7 +21,7 @@ from local.progress import Progress
 from tests.chaos import client_faults, clock_faults, link_faults, process_faults, server_faults
 from tests.chaos.checker import check
 from tests.chaos.collecting import collect
-from tests.chaos.evidence import Evidence, Violation, save
+from tests.chaos.evidence import Evidence, Violation, load, save
 from tests.chaos.faults import Fault, Servers
 from tests.chaos.house import Chaos, chaos_stack
 from tests.chaos.injecting import Injecting, Step, plan
@@ -137,6 +138,15 @@ def _reported(
     return verdict.is_good and not violations
 
 
+def _judged_again(file: Path) -> int:
+    """The exit code."""
+    violations = check(load(file))
+    for violation in violations:
+        _say(f"VIOLATION {violation}")
+    _say(f"{len(violations)} violations")
+    return 1 if violations else 0
+
+
 def _say(text: str) -> None:
     print(text, flush=True)
 
@@ -149,7 +159,10 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="no fault that takes long")
     parser.add_argument("--only", default="", help="names of faults, separated by commas")
     parser.add_argument("--list", action="store_true", help="the faults' names")
+    parser.add_argument("--judge", metavar="FILE", help="an earlier run's evidence, once more")
     options = parser.parse_args()
+    if options.judge:
+        return _judged_again(Path(options.judge))
     known = {fault.name: fault for fault in all_faults(is_short=options.short)}
     if options.list:
         _say("\n".join(known))
