@@ -471,9 +471,10 @@ class Client:
     def _hear(self, number: int, item: Received) -> None:
         frame = item.frame
         kind = frame["type"]
-        if not self._opened and kind == "ERROR":
+        if not self._opened and kind in ("ERROR", "RECONNECT"):
             # It is turned away: not a session.
-            self._not_before(frame.get("retryAfterMs", 0) / 1000)
+            wait_ms = frame["afterMs"] if kind == "RECONNECT" else frame.get("retryAfterMs", 0)
+            self._not_before(wait_ms / 1000)
             return
         frame = self._recorder.hear(item.at, self.user, self.device, number, frame)
         self._heard_at = item.at

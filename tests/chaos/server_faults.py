@@ -21,7 +21,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.protocol.codec import WRITES
 from libs.common.protocol.writes import InsertMessage
 from libs.common.topology import MATCH_CREATED, MATCHES_EXCHANGE, events, matches, signals, writes
-from tests.chaos.faults import Done, Fault, Scene, Servers, Unexpected, become
+from tests.chaos.faults import Done, Fault, Party, Scene, Servers, Unexpected, become
 from tests.integration.watching import PARTITIONS
 
 RABBITMQ_S = 15.0
@@ -30,6 +30,9 @@ BACK_UP_S = 5.0
 
 ALARM_S = 5.0
 STALL_S = 10.0
+DEADLOCK_TRIES = 5
+WAITED_S = 0.5
+"""PostgreSQL looks for a deadlock after 1 s."""
 CHATS_ON_S = 10.0
 """While PostgreSQL is away: within so many seconds messages flow in every partition."""
 
@@ -237,55 +240,55 @@ async def _deadlock(scene: Scene, random: Random) -> str:
     it has just inserted: two wait for each other, and PostgreSQL ends one."""
     party = random.choice(scene.parties)
     async with open_database(scene.servers) as watcher, open_database(scene.servers) as database:
-        before = await _deadlocks(watcher)
-        transaction = database.transaction()
-        await transaction.start()
-        try:
-            head = await database.fetchval(
-                "select head from conversations where id = $1 for no key update",
-                party.conversation,
-            )
-            own = database.get_server_pid()
-
-            async def persister_waits() -> bool:
-                return bool(
-                    await watcher.fetchval(
-                        "select count(*) from pg_locks "
-                        "where not granted and $1 = any(pg_blocking_pids(pid))",
-                        own,
-                    )
-                )
-
-            await become(persister_waits, 10, "the persister waits for the conversation's row")
-            ended = "the persister's"
+        for _ in range(DEADLOCK_TRIES):
+            transaction = database.transaction()
+            await transaction.start()
             try:
-                await database.execute(
-                    "insert into messages (id, conversation_id, sender_id, content, status,"
-                    " created_at, seq, changed_seq) select gen_random_uuid(), $1, $2, 'deadlock',"
-                    " 'SENT', now(), seq, seq from generate_series($3::bigint, $3 + 20) seq",
-                    party.conversation,
-                    party.users[0],
-                    head + 1,
-                )
-            except asyncpg.DeadlockDetectedError:
-                ended = "ours"
-        finally:
-            with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await transaction.rollback()
-        scene.lifted()
-
-        async def has_risen() -> bool:
-            return await _deadlocks(watcher) > before
-
-        await become(has_risen, 10, "PostgreSQL counts a deadlock")
-    return f"PostgreSQL ended {ended}"
+                ended = await _embrace(party, watcher, database)
+            finally:
+                with suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                    await transaction.rollback()
+            scene.lifted()
+            if ended is not None:
+                return f"PostgreSQL ended {ended}"
+    raise Unexpected("no flush of a persister inserted a message")
 
 
-async def _deadlocks(database: "asyncpg.Connection[asyncpg.Record]") -> int:
-    count: int = await database.fetchval(
-        "select deadlocks from pg_stat_database where datname = current_database()"
+async def _embrace(
+    party: Party,
+    watcher: "asyncpg.Connection[asyncpg.Record]",
+    database: "asyncpg.Connection[asyncpg.Record]",
+) -> str | None:
+    """Whose transaction was ended; None: the persister had inserted nothing, only changed."""
+    head = await database.fetchval(
+        "select head from conversations where id = $1 for no key update", party.conversation
     )
-    return count
+    own = database.get_server_pid()
+
+    async def persister_waits() -> bool:
+        return bool(
+            await watcher.fetchval(
+                "select count(*) from pg_locks "
+                "where not granted and $1 = any(pg_blocking_pids(pid))",
+                own,
+            )
+        )
+
+    await become(persister_waits, 10, "the persister waits for the conversation's row")
+    began = perf_counter()
+    try:
+        await database.execute(
+            "insert into messages (id, conversation_id, sender_id, content, status,"
+            " created_at, seq, changed_seq) select gen_random_uuid(), $1, $2, 'deadlock',"
+            " 'SENT', now(), seq, seq from generate_series($3::bigint, $3 + 20) seq",
+            party.conversation,
+            party.users[0],
+            head + 1,
+        )
+    except asyncpg.DeadlockDetectedError:
+        return "ours"
+    # Where we had to wait, for one who waited for us, only PostgreSQL can have parted the two.
+    return "the persister's" if perf_counter() - began > WAITED_S else None
 
 
 # ------------------------------------------------------------------ reaching the servers

@@ -316,3 +316,21 @@ async def test_a_token_that_has_run_out_is_final() -> None:
     assert seen.client.dead.code == 4401
     [closed] = seen.recorder.closed
     assert (closed.code, closed.by_client) == (4401, False)
+
+
+async def test_who_is_sent_away_before_being_let_in_has_had_no_session() -> None:
+    async def sends_away(line: Line) -> None:
+        await line.tell(type="RECONNECT", afterMs=10, reason="recovering")
+        await line.close(1012)
+
+    async def lets_in(line: Line) -> None:
+        await line.welcome()
+        await line.stays()
+
+    async with device(sends_away, lets_in) as seen:
+        await seen.is_settled()
+    assert {heard.frame["type"] for heard in seen.recorder.heard} == {
+        "CONNECT_SUCCESS",
+        "SYNC_RESULT",
+    }
+    assert {heard.session for heard in seen.recorder.heard} == {0}
