@@ -1,4 +1,4 @@
-"""Redis. The only importer of `redis`."""
+"""Redis. Besides `resp` the only importer of `redis`."""
 
 import asyncio
 from collections.abc import Sequence
@@ -7,12 +7,13 @@ from typing import Any, Final
 
 import structlog
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from redis.asyncio.retry import Retry as AsyncRetry
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
+
+from libs.common.resp import Command, RedisConnection
 
 CacheError: Final = RedisError
 """Redis is away, slow or refuses; what was sent may or may not have been done."""
@@ -31,29 +32,45 @@ class Lua:
 
 
 class Cache:
-    """An asyncio connection pool whose batches carry any number of commands in one round trip.
+    """An asyncio client whose batches carry any number of commands in one round trip.
 
-    Nothing is retried on a time-out, unlike redis-py's default: not every command may be done
-    twice. The caller knows which.
-
-    The time-out is ours: redis-py's goes through `asyncio.wait_for`, which in Python 3.11 can
-    swallow a cancellation, so that a worker would outlive its partition.
+    One connection, opened when first needed and again when it was lost. Nothing is retried on a
+    time-out: not every command may be done twice. The caller knows which.
     """
 
     def __init__(self, url: str) -> None:
-        self._redis: AsyncRedis = AsyncRedis.from_url(
-            url,
-            decode_responses=False,
-            socket_timeout=None,
-            socket_connect_timeout=None,
-            retry=AsyncRetry(NoBackoff(), 0),
-        )
+        self._url = url
+        self._connection: RedisConnection | None = None
+        self._opening = asyncio.Lock()
 
     def batch(self) -> "Batch":
-        return Batch(self._redis)
+        return Batch(self)
+
+    async def ask(self, commands: Sequence[Command]) -> list[Any]:
+        """Their answers, in order; one may be an exception. Raises CacheError."""
+        connection: RedisConnection | None = None
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                connection = await self._open()
+                return await connection.ask(commands)
+        except TimeoutError as error:
+            if connection is not None:
+                # It may be half open, and then nobody else would get an answer either.
+                connection.abort()
+            raise CacheTimeout(f"no answer within {TIMEOUT_S} s") from error
+        except OSError as error:
+            raise ConnectionLost(str(error)) from error
+
+    async def _open(self) -> RedisConnection:
+        if self._connection is None or not self._connection.is_open:
+            async with self._opening:
+                if self._connection is None or not self._connection.is_open:
+                    self._connection = await RedisConnection.open(self._url)
+        return self._connection
 
     async def close(self) -> None:
-        await self._redis.aclose()
+        if self._connection is not None:
+            self._connection.abort()
 
 
 class Batch:
@@ -62,9 +79,9 @@ class Batch:
     Commands run one after the other, but others' may come between (no MULTI).
     """
 
-    def __init__(self, redis: AsyncRedis) -> None:
-        self._redis = redis
-        self._commands: list[tuple[Any, ...]] = []
+    def __init__(self, cache: Cache) -> None:
+        self._cache = cache
+        self._commands: list[Command] = []
         self._scripts: dict[str, Lua] = {}
 
     def add(self, *command: str | bytes | int) -> None:
@@ -87,27 +104,25 @@ class Batch:
         """
         if not self._commands:
             return []
-        try:
-            async with asyncio.timeout(TIMEOUT_S):
-                answers = await self._send_twice_at_most()
-        except TimeoutError as error:
-            raise CacheTimeout(f"no answer within {TIMEOUT_S} s") from error
+        answers = await self._send_twice_at_most()
         for answer in answers:
             if isinstance(answer, Exception):
                 raise answer
         return answers
 
     async def _send_twice_at_most(self) -> list[Any]:
-        answers = await self._send()
+        answers = await self._cache.ask(self._commands)
         lacks_scripts = any(isinstance(answer, NoScriptError) for answer in answers)
+        repairs: list[Command] = []
         if lacks_scripts:
-            for lua in self._scripts.values():
-                await self._redis.script_load(lua.text)
+            repairs += [("SCRIPT", "LOAD", lua.text) for lua in self._scripts.values()]
         spoiled = self._spoiled_keys(answers)
         if spoiled:
             log.error("keys of a wrong type deleted", keys=spoiled)
-            await self._redis.unlink(*spoiled)
-        return await self._send() if lacks_scripts or spoiled else answers
+            repairs.append(("UNLINK", *spoiled))
+        if repairs:
+            answers = await self._cache.ask([*repairs, *self._commands])
+        return answers[len(repairs) :]
 
     def _spoiled_keys(self, answers: Sequence[Any]) -> list[str]:
         keys = {
@@ -116,12 +131,6 @@ class Batch:
             if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
         }
         return sorted(keys)
-
-    async def _send(self) -> list[Any]:
-        pipeline = self._redis.pipeline(transaction=False)
-        for command in self._commands:
-            pipeline.execute_command(*command)
-        return await pipeline.execute(raise_on_error=False)
 
 
 class BlockingCache:
