@@ -99,6 +99,7 @@ class Probes:
         self._servers = servers
         self._probes: list[Probe] = []
         self._database: asyncpg.Connection[asyncpg.Record] | None = None
+        self._asking = asyncio.Lock()
         ports = house.stack.gateway_ports()
         self._ports = {name: ports[name] for name in sorted(ports)}
 
@@ -194,6 +195,12 @@ class Probes:
         return came
 
     async def _are_stored(self, numbers: dict[UUID, int]) -> bool:
+        async with self._asking:
+            stored = await self._newest_stored(list(numbers))
+        return all(stored.get(name, 0) >= number for name, number in numbers.items())
+
+    async def _newest_stored(self, conversations: list[UUID]) -> dict[UUID, int]:
+        """Nothing while PostgreSQL is away."""
         try:
             if self._database is None or self._database.is_closed():
                 self._database = await asyncpg.connect(
@@ -202,13 +209,12 @@ class Probes:
             rows = await self._database.fetch(
                 "select conversation_id, max(seq) as seq from messages"
                 " where conversation_id = any($1) group by 1",
-                list(numbers),
+                conversations,
             )
         except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
             self._database = None
-            return False
-        stored = {row["conversation_id"]: row["seq"] for row in rows}
-        return all(stored.get(name, 0) >= number for name, number in numbers.items())
+            return {}
+        return {row["conversation_id"]: row["seq"] for row in rows}
 
     # ------------------------------------------------------------------ talking
 
