@@ -67,12 +67,12 @@ async def campaign(
                 await injecting.take(next(steps), random)
             workload.pause()
         _say(f"all faults are over; {workload.progress()}")
+        await workload.settle()
         evidence = await collect(
             chaos.house,
             chaos.system,
             workload,
             recorder,
-            await workload.settle(),
             seed=seed,
             injections=injecting.injections,
             explained=injecting.explained,

@@ -33,7 +33,6 @@ from tests.chaos.evidence import (
     History,
     Injection,
     Row,
-    Snapshot,
     Synced,
     Unread,
 )
@@ -66,7 +65,6 @@ async def collect(
     system: System,
     workload: Workload,
     recorder: Recorder,
-    snapshots: Sequence[Snapshot],
     *,
     seed: int,
     injections: Iterable[Injection] = (),
@@ -81,12 +79,15 @@ async def collect(
     # Faults may have ended the connection that the house had.
     await house.connect_to_database(within_s=30)
     collecting = _Collecting(house, system, workload, Random(f"{seed}/collecting"))
+    state = await collecting.quiet(within_s)
     for _ in range(REPEATS):
-        before = await collecting.quiet(within_s)
+        before = state
         synced = await collecting.synced()
         histories, unread = await collecting.histories()
         rows, conversations = await collecting.rows(), await collecting.conversations()
-        if await collecting.state() == before:
+        snapshots = workload.snapshots()
+        state = await collecting.quiet(within_s)
+        if state == before:
             break
     return Evidence(
         seed=seed,
@@ -98,7 +99,7 @@ async def collect(
         conversations=conversations,
         histories=histories,
         synced=synced,
-        snapshots=list(snapshots),
+        snapshots=snapshots,
         unread=unread,
         dead=await collecting.dead(explained),
         queued=await collecting.queued(),

@@ -29,8 +29,6 @@ LONG_LEAVE_S: Final = (2.0, 10.0)
 POLL_S: Final = 0.1
 BEGINNING_S: Final = 60.0
 STOP_S: Final = 5.0
-CALM_S: Final = 2.0
-"""No log has grown for so long when all is over."""
 LIVE_S: Final = 3.0
 """What comes live comes within so long. Whoever is behind then must SYNC, and the recorded
 frames show that something hadn't come."""
@@ -146,8 +144,8 @@ class Workload:
         """Nobody begins anything; what was begun goes on."""
         self._acting.clear()
 
-    async def settle(self, within_s: float = 60.0) -> list[Snapshot]:
-        """Pauses; brings all devices online and up to date; what each of them shows then.
+    async def settle(self, within_s: float = 60.0) -> None:
+        """Pauses; brings all devices online and up to date.
 
         What has no answer within that time is given up as unknown. A device that isn't where the
         service says that the logs are, after as long again, shows what it has.
@@ -161,10 +159,13 @@ class Workload:
         for client in self.clients:
             client.give_up()
         await self._catch_up(within_s)
+
+    def snapshots(self) -> list[Snapshot]:
+        """What each device shows now."""
         return [snapshot for client in self.clients for snapshot in client.snapshots()]
 
     async def _catch_up(self, within_s: float) -> None:
-        """Ends when every view is at the head and no head has moved for a while."""
+        """Ends when every view is at the head and no head has moved meanwhile."""
         until = perf_counter() + within_s
         while perf_counter() < until:
             heads = await self.heads()
@@ -172,11 +173,8 @@ class Workload:
             behind = self._behind(heads)
             for client, conversation in behind:
                 client.catch_up(conversation)
-            if not behind and self._is_settled():
-                # A receipt of what came last may still be on its way.
-                await asyncio.sleep(CALM_S)
-                if heads == await self.heads() and self._is_at(heads):
-                    return
+            if not behind and self._is_settled() and heads == await self.heads():
+                return
 
     def _is_settled(self) -> bool:
         return all(client.is_settled for client in self.clients)

@@ -120,10 +120,8 @@ async def leave_evidence(stack: Stack, role: Role, mutant: str | None) -> Eviden
         await _strike(house, process, mutant)
         await _act(workload, AFTER)
         patience_s = PATIENCE_S if mutant else SOUND_PATIENCE_S
-        snapshots = await workload.settle(patience_s)
-        return await collect(
-            house, system, workload, recorder, snapshots, seed=SEED, within_s=patience_s
-        )
+        await workload.settle(patience_s)
+        return await collect(house, system, workload, recorder, seed=SEED, within_s=patience_s)
 
 
 @asynccontextmanager

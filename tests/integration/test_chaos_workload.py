@@ -36,9 +36,9 @@ async def evidence(system: System) -> Evidence:
         # By chance they leave as well, but not surely in both ways.
         for client, mode in zip(workload.clients, MODES, strict=False):
             client.leave(0, mode)
-        snapshots = await workload.settle()
+        await workload.settle()
         assert workload.progress().outstanding == 0
-        return await collect(house, system, workload, recorder, snapshots, seed=4)
+        return await collect(house, system, workload, recorder, seed=4)
 
 
 async def test_a_quiet_workload_leaves_evidence_of_all_kinds_that_agrees(
