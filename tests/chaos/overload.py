@@ -44,9 +44,8 @@ NORMAL: Final = 0.3
 """Of the capacity."""
 BACK_WITHIN_S: Final = 5.0
 BACK_FACTOR, BACK_MS = 1.5, 50.0
-"""Latency is back when a second's p95 is within this factor, or so much, of the normal phase's
-worst second, and the next two seconds' are: at 30 % of what batches reach the machine is full, and
-one second differs from the next by three times."""
+"""Latency is back when a second's p95 is within this factor, or so much, of the normal phase's,
+and so are the next two seconds'."""
 STORM_MS: Final = 500.0
 """Newcomers don't stop those who are connected: while they storm in, nobody's message is refused
 or unanswered, and p95 is below this."""
@@ -223,7 +222,7 @@ def _table(phases: Sequence[Phase], report: Report) -> list[Fault]:
 
 def _recovery(phases: Sequence[Phase], report: Report) -> list[Fault]:
     """Whether what is sent after the overload is acknowledged as fast as before it."""
-    normal = max(_p95_of_seconds(phases, 0, report))
+    normal = _p95(one.ms for talk in report.talks for one in talk.sent.values() if one.phase == 0)
     p95s = _p95_of_seconds(phases, 2, report)
     limit = max(BACK_FACTOR * normal, normal + BACK_MS)
     back = next((n for n in range(len(p95s) - 2) if max(p95s[n : n + 3]) <= limit), None)
