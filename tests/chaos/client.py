@@ -103,8 +103,6 @@ class Client:
         """The same of the other users' newest."""
         self.sent = 0
         self.acknowledged = 0
-        self.line_is_at_fault = False
-        """Set by whoever disturbs its connection: the end of a session is not the system's then."""
         self.dead: SessionClosed | None = None
         """It was told not to come back."""
         self._url = url
@@ -307,28 +305,21 @@ class Client:
             self._connected(began, number, session)
             return session
         if self._opened:
-            by_client = gave_up or self.line_is_at_fault
-            self._close(number, None, "before it was used", by_client=by_client)
+            self._close(number, None, "before it was used", by_client=gave_up)
         return None
 
     def _connected(self, began: float, number: int, session: Session) -> None:
         heads = {str(name): head for name, head in session.heads.items()}
-        self._recorder.ended(
-            Operation(
-                user=self.user,
-                device=self.device,
-                kind="connect",
-                conversation=None,
-                began=began,
-                ended=perf_counter(),
-                outcome="ok",
-                sessions=[number],
-                answer={"heads": heads},
-            )
-        )
+        self._tried_to_connect(began, "ok", {"heads": heads}, [number])
 
     def _refused(self, began: float, closed: SessionClosed) -> None:
         self.dead = closed
+        answer = {"code": closed.code, "message": str(closed)}
+        self._tried_to_connect(began, "failed", answer, [])
+
+    def _tried_to_connect(
+        self, began: float, outcome: Outcome, answer: Frame, sessions: list[int]
+    ) -> None:
         self._recorder.ended(
             Operation(
                 user=self.user,
@@ -337,8 +328,9 @@ class Client:
                 conversation=None,
                 began=began,
                 ended=perf_counter(),
-                outcome="failed",
-                answer={"code": closed.code, "message": str(closed)},
+                outcome=outcome,
+                sessions=sessions,
+                answer=answer,
             )
         )
 
@@ -373,7 +365,7 @@ class Client:
         assert closed is not None
         if closed.code in FINAL_CODES:
             self.dead = closed
-        by_client = reason == "left" or self.line_is_at_fault
+        by_client = reason == "left"
         self._close(self._number, closed.code, reason or str(closed), by_client=by_client)
         self._gaps.clear()
         self._notes.clear()

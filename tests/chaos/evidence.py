@@ -72,7 +72,7 @@ class Closed(msgspec.Struct, frozen=True, kw_only=True):
     code: int | None
     reason: str
     by_client: bool
-    """Whether the client, or the fault that sat on its line, ended it."""
+    """Whether the client ended it."""
 
 
 class Row(msgspec.Struct, frozen=True, kw_only=True):

@@ -101,10 +101,8 @@ class Workload:
         users: int = 44,
         rate: float = 250.0,
         rates: Mapping[str, float] = RATES,
-        url: Callable[[], str] | None = None,
     ) -> None:
-        """`rate`: messages a second of all together. `url`: where devices connect, if not at the
-        edge itself."""
+        """`rate`: messages a second of all together."""
         assert users >= 4
         self.pairs: list[Pair] = []
         self.people: list[Person] = []
@@ -113,7 +111,7 @@ class Workload:
         self._seed = seed
         self._recorder = recorder
         self._random = Random(seed)
-        self._url = url or (lambda: system.socket_url)
+        self._url = lambda: system.socket_url
         self._count = users
         sends = rate / users / ((1 + BURST_MOST) / 2)
         self._actions: dict[str, float] = {"send": sends, **rates}
