@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from libs.common.domain.heads import WARM_VALUE, head_in, heads_in
+from libs.common.domain.heads import head_in, heads_in, is_warm
 from libs.common.domain.partition import partition_of
 from libs.common.keys import HEADS, WARM
 from services.rest_api.soft_cache import SoftCache
@@ -24,7 +24,7 @@ class Heads:
         if answers is None:
             return None, False
         head, warm = answers
-        return None if head is None else head_in(head), warm == WARM_VALUE
+        return None if head is None else head_in(head), is_warm(warm)
 
     def of_user(self, user_id: UUID) -> tuple[dict[UUID, int], list[bool]]:
         """Conversation → head as far as Redis has them, and by partition whether it is warm."""
@@ -34,4 +34,4 @@ class Heads:
         if answers is None:
             return {}, [False for _ in partitions]
         fields, *warm = answers
-        return heads_in(fields), [value == WARM_VALUE for value in warm]
+        return heads_in(fields), [is_warm(value) for value in warm]

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import structlog
 
-from libs.common.domain.heads import WARM_VALUE, head_in, is_behind
+from libs.common.domain.heads import head_in, is_behind, is_warm
 from libs.common.domain.status import Status
 from libs.common.keys import HEADS, WARM
 from libs.common.protocol.deliveries import Answer
@@ -78,7 +78,7 @@ class CatchingUp:
         told = None if head is None else head_in(head)
         membership = await self._around.store.membership(sync.conversation_id)
         stored = None if membership is None else membership.head
-        if is_behind(told, stored, warm=warm == WARM_VALUE):
+        if is_behind(told, stored, warm=is_warm(warm)):
             await self._around.asking.ask_barrier(self._station.partition)
             membership = await self._around.store.membership(sync.conversation_id)
         return membership

@@ -6,7 +6,6 @@ from typing import Final
 from uuid import UUID
 
 from libs.common.cache import Cache, Lua
-from libs.common.domain.heads import WARM_VALUE
 from libs.common.keys import EPOCH, HEADS, RECENT, SEQ, SESSIONS, UNREAD, WARM
 from services.router.conversation import Conversation
 
@@ -147,13 +146,13 @@ class News:
         return counts
 
 
-async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]], bool]:
+async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]], bytes | None]:
     """Makes confirmed entries known to readers; then tells who listens, by user.
 
     In this order: a session that registers in between finds the new heads in its snapshot
     or is found here, so no entry falls between. And what was deleted, or counted, is so before
-    the head says it. Returns user → {session: gateway}, and whether that may be relied upon:
-    not while the partition is cold. Safe to repeat. Raises CacheError.
+    the head says it. Returns user → {session: gateway}, and WARM's value, read after all of these.
+    Safe to repeat. Raises CacheError.
     """
     batch = cache.batch()
     for conversation_id, seq in news.deleted.items():
@@ -171,7 +170,7 @@ async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]]
         user_id: _sessions(answer)
         for user_id, answer in zip(news.listeners, answers[written:], strict=True)
     }
-    return listeners, warm == WARM_VALUE
+    return listeners, warm
 
 
 async def sessions(cache: Cache, users: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:

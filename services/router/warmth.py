@@ -14,7 +14,7 @@ import structlog
 from libs.common.asking import Asking
 from libs.common.broker import Overloaded, Unroutable
 from libs.common.cache import Cache, CacheError, Lua
-from libs.common.domain.heads import WARM_VALUE
+from libs.common.domain.heads import WARM_MARK, is_warm
 from libs.common.keys import WARM
 
 CHECK_S: Final = 1.0
@@ -23,7 +23,7 @@ CHECK_S: Final = 1.0
 _CONFIRM: Final = Lua("""
 -- Emptied again since the barrier was asked for: then it proves nothing.
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-redis.call('SET', KEYS[1], '1', 'EX', ARGV[2])
+redis.call('SET', KEYS[1], ARGV[1] .. ARGV[2], 'EX', ARGV[3])
 return 1
 """)
 
@@ -46,14 +46,14 @@ async def cold_partitions(cache: Cache, partitions: int) -> list[int]:
     batch = cache.batch()
     batch.add("MGET", *(WARM(partition) for partition in range(partitions)))
     [values] = await batch.run()
-    return [partition for partition, value in enumerate(values) if value != WARM_VALUE]
+    return [partition for partition, value in enumerate(values) if not is_warm(value)]
 
 
 async def _missing(cache: Cache, partition: int) -> bool:
     batch = cache.batch()
     batch.add("GETEX", WARM(partition), "EX", WARM.ttl)
     [value] = await batch.run()
-    return bool(value != WARM_VALUE)
+    return not is_warm(value)
 
 
 async def _warm(cache: Cache, asking: Asking, partition: int) -> None:
@@ -63,7 +63,7 @@ async def _warm(cache: Cache, asking: Asking, partition: int) -> None:
     await batch.run()
     await asking.ask_barrier(partition)
     batch = cache.batch()
-    batch.script(_CONFIRM, WARM(partition), token, WARM.ttl)
+    batch.script(_CONFIRM, WARM(partition), token, WARM_MARK, WARM.ttl)
     [confirmed] = await batch.run()
     if confirmed:
         log.info("partition warm", partition=partition)

@@ -19,6 +19,7 @@ import structlog
 
 from libs.common import topology
 from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
+from libs.common.domain.heads import is_warm
 from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
 from libs.common.limits import permits
@@ -95,6 +96,8 @@ class Worker:
         self._unacknowledged = Unacknowledged()
         self._count_waiting = WAITING.labels(str(partition)).set
         self._epoch: int | None = None
+        self._warmth: bytes | None = None
+        """WARM's value, as the batch before has found it."""
         self._tell_all_until = 0.0
         """By the loop's clock: see `_everywhere`."""
         self._memory = Memory(
@@ -301,11 +304,14 @@ class Worker:
         users = list({entry.user_id for entry in entries})
         news = sequence.News(self._partition, told, decided.recounted, decided.deleted, users)
         with STAGE.labels("router_heads").time():
-            listeners, is_warm = await self._insist(
+            listeners, warmth = await self._insist(
                 lambda: sequence.publish(self._around.cache, news)
             )
-        if not is_warm:
+        # It is warm again long before all gateways have registered their sessions anew.
+        was_emptied = self._warmth is not None and warmth != self._warmth
+        if was_emptied or not is_warm(warmth):
             self._tell_all_until = asyncio.get_running_loop().time() + REGISTERED_WITHIN_S
+        self._warmth = warmth
         return listeners
 
     def _everywhere(self) -> Collection[str]:

@@ -11,8 +11,9 @@ import pytest
 from redis.asyncio import Redis
 
 from libs.client.session import Frame, Refused
+from libs.common.domain.heads import WARM_MARK
 from libs.common.domain.partition import partition_of
-from libs.common.keys import HEADS, SEQ, UNREAD
+from libs.common.keys import HEADS, SEQ, UNREAD, WARM
 from libs.common.topology import signals
 from local.roles import ROUTER
 from tests.integration.conftest import System
@@ -81,6 +82,21 @@ async def test_redis_is_emptied_in_the_midst_of_conversations(system: System, ho
                     assert known <= read, "acknowledged, but not in history"
         await hold_together(system, house, chats)  # all of it came live, too
         assert all(len(device.sessions) == 1 for chat in chats for device in chat.devices)
+
+
+async def test_redis_is_emptied_and_warm_again_before_a_router_looks(
+    system: System, house: House
+) -> None:
+    """Promise 8: no session is registered yet, and nothing is missing that would tell so."""
+    async with chats_everywhere(system, gateway_urls(house)) as chats:
+        await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
+        async with Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis, redis.pipeline() as both:
+            both.flushall()
+            for partition in range(PARTITIONS):
+                both.set(WARM(partition), b"of a standby" + WARM_MARK)
+            await both.execute()
+        await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
+        await hold_together(system, house, chats)
 
 
 def ids_of(messages: Iterable[Frame]) -> set[str]:

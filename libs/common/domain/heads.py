@@ -12,8 +12,10 @@ ARCHIVED: Final = b"!"
 """Behind the head of an archived conversation."""
 COUNTED_AT: Final = "@"
 """Before a conversation in UNREAD: the field with the head at which its count was taken."""
-WARM_VALUE: Final = b"1"
-"""WARM's value while it holds; anything else is the token of a router that is about to set it."""
+WARM_MARK: Final = b"!"
+"""Behind the token that WARM holds while the partition is warm. Without it, it is the token of a
+router that is about to set it. Each token is used once: another one means that Redis was emptied.
+"""
 
 
 def head_in(value: bytes) -> int:
@@ -33,6 +35,11 @@ def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
 def active_heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
     """The same without those that are archived."""
     return heads_in({field: head for field, head in fields.items() if not head.endswith(ARCHIVED)})
+
+
+def is_warm(value: bytes | None) -> bool:
+    """By WARM's value: whether a key that is missing proves something."""
+    return value is not None and value.endswith(WARM_MARK)
 
 
 def is_behind(told: int | None, stored: int | None, *, warm: bool) -> bool:
