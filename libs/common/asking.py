@@ -10,7 +10,8 @@ from uuid import uuid4
 import structlog
 
 from libs.common import topology
-from libs.common.broker import Broker, BrokerLost, Channel, Incoming
+from libs.common.broker import Broker, BrokerLost, Channel
+from libs.common.content import Incoming
 from libs.common.protocol.codec import REPLIES, WRITES
 from libs.common.protocol.events import ReplyTo
 from libs.common.protocol.replies import Reply

@@ -1,27 +1,24 @@
-"""RabbitMQ. The only importer of aio-pika.
+"""RabbitMQ. Besides `content` the only importer of aio-pika and what is under it.
 
 Connections do not heal themselves here, on purpose. A lost connection ends everything that was
 built on it (`lifecycle.serve_while_connected` starts anew): work begun on the old one must never
 be published on a new one, when its partition may already have another owner.
 
-Publishing and consuming use aio-pika's underlay, aiormq: the hot path needs no more than a body
-and a routing key.
+What is published and consumed goes past its queues and tasks: see `content`.
 """
 
 import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, Final, cast
 
 import aio_pika
-from aio_pika.abc import AbstractChannel, AbstractConnection
-from aiormq.abc import DeliveredMessage
+from aio_pika.abc import AbstractChannel
 from aiormq.channel import Channel as UnderlayChannel
-from aiormq.exceptions import AMQPError, DeliveryError, PublishError
-from pamqp.commands import Basic
-from pamqp.common import FieldTable
+from aiormq.exceptions import AMQPError
+from yarl import URL
 
+from libs.common.content import ContentChannel, ContentStreams, Incoming, Outcome
 from libs.common.topology import DEAD, Queue
 
 HEARTBEAT_S: Final = 5
@@ -60,22 +57,16 @@ def _lost_while(doing: str) -> Iterator[None]:
         raise BrokerLost(f"{doing}: the connection was given up") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
-    """One AMQP message as it came."""
-
-    body: bytes
-    delivery_tag: int
-    redelivered: bool
-    routing_key: str
-
-
 class Channel:
     """A channel in confirm mode. Closing it gives back, in order, what was not acknowledged."""
 
-    def __init__(self, channel: AbstractChannel, underlay: UnderlayChannel) -> None:
+    def __init__(
+        self, channel: AbstractChannel, underlay: UnderlayChannel, content: ContentChannel
+    ) -> None:
+        """Use `Broker.channel`."""
         self._channel = channel
         self._underlay = underlay
+        self._content = content
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the channel is closed, by whomever."""
         underlay.closing.add_done_callback(self._on_closed)
@@ -104,23 +95,21 @@ class Channel:
         Raises Unroutable, Overloaded, BrokerLost. Two publishes that were started in an order
         arrive in that order, whether or not the first was awaited.
         """
-        await self._publish(queue, body, Basic.Properties(delivery_mode=2 if lasting else 1))
+        self._check(queue, await self._content.publish(queue, body, lasting=lasting))
 
     async def bury(self, body: bytes, *, source: str, reason: str) -> None:
         """Puts what could not be processed into `chat.dead`, with where from and why."""
-        headers: FieldTable = {"x-source": source, "x-reason": reason[:1000]}
-        await self._publish(DEAD, body, Basic.Properties(delivery_mode=2, headers=headers))
+        headers = {"x-source": source, "x-reason": reason[:1000]}
+        self._check(DEAD, await self._content.publish(DEAD, body, lasting=True, headers=headers))
 
-    async def _publish(self, queue: str, body: bytes, properties: Basic.Properties) -> None:
-        with _lost_while(f"publishing to {queue}"):
-            try:
-                await self._underlay.basic_publish(
-                    body, routing_key=queue, properties=properties, mandatory=True, wait=False
-                )
-            except PublishError as error:
-                raise Unroutable(queue) from error
-            except DeliveryError as error:
-                raise Overloaded(queue) from error
+    def _check(self, queue: str, outcome: Outcome) -> None:
+        match outcome:
+            case Outcome.RETURNED:
+                raise Unroutable(queue)
+            case Outcome.REFUSED:
+                raise Overloaded(queue)
+            case Outcome.LOST:
+                raise BrokerLost(f"publishing to {queue}: the channel is gone")
 
     async def consume(
         self, queue: str, receive: Callable[[Incoming], None], *, acknowledged: bool = True
@@ -130,24 +119,16 @@ class Channel:
         Without `acknowledged` the broker forgets a message once it is sent: for a queue that
         goes with this connection anyway, where an acknowledgement would only cost a round.
         """
-
-        async def on_message(message: DeliveredMessage) -> None:
-            receive(
-                Incoming(
-                    message.body,
-                    message.delivery_tag or 0,
-                    bool(message.redelivered),
-                    message.routing_key or "",
-                )
+        self._content.deliver_to(queue, receive)
+        with _lost_while(f"consuming {queue}"):
+            await self._underlay.basic_consume(
+                queue, _unused, no_ack=not acknowledged, consumer_tag=queue
             )
 
-        with _lost_while(f"consuming {queue}"):
-            await self._underlay.basic_consume(queue, on_message, no_ack=not acknowledged)
-
-    async def acknowledge(self, delivery_tag: int, *, multiple: bool = False) -> None:
+    def acknowledge(self, delivery_tag: int, *, multiple: bool = False) -> None:
         """With `multiple`, all up to this one. Raises BrokerLost."""
-        with _lost_while("acknowledging"):
-            await self._underlay.basic_ack(delivery_tag, multiple=multiple, wait=False)
+        if not self._content.acknowledge(delivery_tag, multiple=multiple):
+            raise BrokerLost("acknowledging: the channel is gone")
 
     async def close(self) -> None:
         """Also when it is gone already."""
@@ -155,6 +136,7 @@ class Channel:
             await self._channel.close()
 
     def _on_closed(self, closing: "asyncio.Future[Any]") -> None:
+        self._content.lose()
         if not closing.cancelled():
             closing.exception()  # seen: whoever uses the channel meets BrokerLost
         if not self.lost.done():
@@ -166,11 +148,17 @@ class Channel:
             self.lost.set_result(None)
 
 
+async def _unused(_: object) -> None:
+    """Content doesn't come to aiormq."""
+
+
 class Broker:
     """One connection."""
 
-    def __init__(self, connection: AbstractConnection) -> None:
+    def __init__(self, connection: aio_pika.Connection, streams: ContentStreams) -> None:
+        """Use `connect`."""
         self._connection = connection
+        self._streams = streams
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the connection is closed, by whomever."""
         connection.close_callbacks.add(self._on_closed)
@@ -178,14 +166,14 @@ class Broker:
     @classmethod
     async def connect(cls, url: str, name: str) -> "Broker":
         """Raises BrokerLost when there is no broker. `name` is shown in RabbitMQ's listings."""
-        separator = "&" if "?" in url else "?"
+        connection = aio_pika.Connection(
+            URL(url).update_query(heartbeat=HEARTBEAT_S, name=name),
+            client_properties={"connection_name": name},
+        )
+        streams = connection.kwargs["transport_factory"] = ContentStreams()
         with _lost_while("connecting to RabbitMQ"):
-            connection = await aio_pika.connect(
-                f"{url}{separator}heartbeat={HEARTBEAT_S}&name={name}",
-                timeout=CONNECT_TIMEOUT_S,
-                client_properties={"connection_name": name},
-            )
-        return cls(connection)
+            await connection.connect(timeout=CONNECT_TIMEOUT_S)
+        return cls(connection, streams)
 
     async def channel(self, prefetch: int = 0) -> Channel:
         """`prefetch`: how many unacknowledged messages it may hold; 0 for no bound."""
@@ -194,7 +182,8 @@ class Broker:
             await channel.initialize()
             await channel.set_qos(prefetch_count=prefetch)
             underlay = cast(UnderlayChannel, await channel.get_underlay_channel())
-            return Channel(channel, underlay)
+            content = self._streams.stream.channel(underlay.number, underlay.max_content_size)
+            return Channel(channel, underlay, content)
 
     async def close(self) -> None:
         """Also when it is gone already."""

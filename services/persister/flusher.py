@@ -11,7 +11,8 @@ from uuid import UUID
 import structlog
 
 from libs.common import topology
-from libs.common.broker import BrokerLost, Channel, Incoming, Overloaded, Unroutable
+from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
+from libs.common.content import Incoming
 from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, REDELIVERED, STAGE
 from libs.common.protocol.codec import REPLIES, WRITES, Malformed
 from libs.common.protocol.replies import BarrierPassed
@@ -180,7 +181,7 @@ class Flusher:
         newest = {parcel.stream: parcel.delivery_tag for parcel in parcels}
         for stream, delivery_tag in newest.items():
             try:
-                await stream.channel.acknowledge(delivery_tag, multiple=True)
+                stream.channel.acknowledge(delivery_tag, multiple=True)
             except BrokerLost as error:
                 # Its writes are stored and will come again, to whoever owns the partition next.
                 log.info("not acknowledged", partition=stream.partition, reason=str(error))

@@ -11,7 +11,8 @@ from uuid import UUID
 import structlog
 
 from libs.common import topology
-from libs.common.broker import Broker, BrokerLost, Incoming
+from libs.common.broker import Broker, BrokerLost
+from libs.common.content import Incoming
 from libs.common.protocol.codec import TYPING
 from services.persister.connection import AWAY, SQL, Link
 

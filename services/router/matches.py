@@ -7,7 +7,8 @@ from typing import Final
 import structlog
 from uuid_utils.compat import uuid7
 
-from libs.common.broker import Broker, BrokerLost, Channel, Incoming, Overloaded, Unroutable
+from libs.common.broker import Broker, BrokerLost, Channel, Overloaded, Unroutable
+from libs.common.content import Incoming
 from libs.common.domain.moment import milliseconds
 from libs.common.domain.partition import id_beside, partition_of
 from libs.common.metrics import DEAD_LETTERS
@@ -79,7 +80,7 @@ async def _forward_batch(channel: Channel, batch: list[Incoming], partitions: in
             for partition, happened in by_partition.items()
         )
     )
-    await channel.acknowledge(batch[-1].delivery_tag, multiple=True)
+    channel.acknowledge(batch[-1].delivery_tag, multiple=True)
 
 
 def _event(message: Incoming, now_ms: int, partitions: int) -> CreateConversation | RemoveMatch:

@@ -8,7 +8,7 @@ import asyncio
 
 import structlog
 
-from libs.common.broker import Incoming
+from libs.common.content import Incoming
 from libs.common.protocol.codec import SIGNALS
 from libs.common.protocol.events import Here, Open, Recall, Sync, Typing
 from libs.common.topology import signals

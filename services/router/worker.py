@@ -18,7 +18,8 @@ import stamina
 import structlog
 
 from libs.common import topology
-from libs.common.broker import Channel, Incoming, Overloaded, Unroutable
+from libs.common.broker import Channel, Overloaded, Unroutable
+from libs.common.content import Incoming
 from libs.common.domain.heads import is_warm
 from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
@@ -243,9 +244,9 @@ class Worker:
         """AMQP messages of which nothing is left to decide."""
         up_to, scattered = self._unacknowledged.take_finished()
         if up_to is not None:
-            await self._channel.acknowledge(up_to, multiple=True)
+            self._channel.acknowledge(up_to, multiple=True)
         for tag in scattered:
-            await self._channel.acknowledge(tag)
+            self._channel.acknowledge(tag)
 
     async def _decoded(self, batch: list[Incoming]) -> list[Arrival]:
         arrivals: list[Arrival] = []

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from libs.common.broker import Incoming
+from libs.common.content import Incoming
 from libs.common.metrics import BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser

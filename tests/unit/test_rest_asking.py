@@ -7,7 +7,8 @@ from typing import cast
 import pytest
 
 from libs.common.asking import Asking
-from libs.common.broker import Broker, BrokerLost, Channel, Incoming, Unroutable
+from libs.common.broker import Broker, BrokerLost, Channel, Unroutable
+from libs.common.content import Incoming
 from libs.common.protocol.codec import REPLIES, WRITES
 from libs.common.protocol.replies import BarrierPassed
 from libs.common.protocol.writes import Barrier

@@ -15,7 +15,7 @@ from websockets.http11 import Response
 from websockets.protocol import Event
 from websockets.uri import parse_uri
 
-from libs.common.broker import Incoming
+from libs.common.content import Incoming
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Delivery, Note, ToSession
 from libs.common.protocol.events import Send, Typing
