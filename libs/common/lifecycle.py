@@ -20,6 +20,9 @@ RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 2.0
 HEALTH_S: Final = 0.2
 CANCEL_AGAIN_S: Final = 0.5
+GC_THRESHOLDS: Final = (50_000, 20, 50)
+"""Objects that a batch makes die by themselves; the default of 700 looks at each batch's several
+times, 10 % of a router's CPU (docs/performance.md)."""
 
 log = structlog.get_logger()
 
@@ -70,6 +73,7 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
     # What start-up has made stays for good: the collector need not look at it again.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     log.info("started")
     try:
         await main(life)
