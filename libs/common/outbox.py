@@ -76,9 +76,9 @@ class Outbox(Generic[T]):
                 batch, self._items = self._items, []
                 self._sizes.observe(len(batch))
                 await self._publish(batch)
-                pause = self._pacing_s - (loop.time() - started)
-                if pause > 0:
-                    await asyncio.sleep(pause)
+                took = loop.time() - started
+                if len(batch) < 32:
+                    await asyncio.sleep(max(self._pacing_s - took, took))
         except Exception as error:  # noqa: BLE001 - handed on, whatever it is
             if not self.failed.done():
                 self.failed.set_exception(error)

@@ -64,6 +64,7 @@ REGISTERED_WITHIN_S: Final = 5.0
 
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
+ENOUGH: Final = 32
 BATCH_MESSAGES: Final = 64
 """AMQP messages that one batch merges."""
 
@@ -151,8 +152,8 @@ class Worker:
                 await self._process(arrivals)
                 took = loop.time() - started
                 STAGE.labels("router_batch").observe(took)
-                if took < pacing_s:
-                    await asyncio.sleep(pacing_s - took)
+                if len(arrivals) < ENOUGH:
+                    await asyncio.sleep(max(pacing_s - took, took))
             await self._finished()
         finally:
             self._count_waiting(0)  # They are the next owner's.
