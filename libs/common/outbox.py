@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from libs.common.domain.pacing import rest_s
 from libs.common.metrics import BATCH_SIZE
 
 T = TypeVar("T")
@@ -12,9 +13,9 @@ T = TypeVar("T")
 class Outbox(Generic[T]):
     """Gathers items for one queue and publishes them in order, one batch in flight.
 
-    A batch is flushed when the previous one was confirmed and the pacing interval has passed
-    since it was started; at once when idle. So the rate of AMQP messages is bounded by time,
-    and their size grows with the load.
+    A batch is flushed when the previous one was confirmed and its rest is over (`rest_s`); at
+    once when idle. So the rate of AMQP messages is bounded by time, and their size grows with
+    the load.
     """
 
     def __init__(
@@ -76,9 +77,9 @@ class Outbox(Generic[T]):
                 batch, self._items = self._items, []
                 self._sizes.observe(len(batch))
                 await self._publish(batch)
-                took = loop.time() - started
-                if len(batch) < 32:
-                    await asyncio.sleep(max(self._pacing_s - took, took))
+                rest = rest_s(len(batch), loop.time() - started, self._pacing_s)
+                if rest > 0:
+                    await asyncio.sleep(rest)
         except Exception as error:  # noqa: BLE001 - handed on, whatever it is
             if not self.failed.done():
                 self.failed.set_exception(error)

@@ -21,6 +21,7 @@ from libs.common import topology
 from libs.common.broker import Channel, Overloaded, Unroutable
 from libs.common.content import Incoming
 from libs.common.domain.heads import is_warm
+from libs.common.domain.pacing import rest_s
 from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
 from libs.common.limits import permits
@@ -64,7 +65,6 @@ REGISTERED_WITHIN_S: Final = 5.0
 
 BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
-ENOUGH: Final = 32
 BATCH_MESSAGES: Final = 64
 """AMQP messages that one batch merges."""
 
@@ -152,8 +152,8 @@ class Worker:
                 await self._process(arrivals)
                 took = loop.time() - started
                 STAGE.labels("router_batch").observe(took)
-                if len(arrivals) < ENOUGH:
-                    await asyncio.sleep(max(pacing_s - took, took))
+                if (rest := rest_s(len(arrivals), took, pacing_s)) > 0:
+                    await asyncio.sleep(rest)
             await self._finished()
         finally:
             self._count_waiting(0)  # They are the next owner's.
