@@ -42,7 +42,7 @@ def statistics(folder: Path) -> dict[str, dict[str, Any]]:
 
 async def test_all_that_users_do_is_measured_and_kept(system: System, tmp_path: Path) -> None:
     database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
-    before = await database.fetchval("select count(*) from messages")
+    before: int = await database.fetchval("select count(*) from messages")
     ended = await load(system.edge.replace("http", "ws"), tmp_path, *SHORT)
     assert ended.returncode == 0, ended.stderr
     rows = statistics(tmp_path)
@@ -54,11 +54,11 @@ async def test_all_that_users_do_is_measured_and_kept(system: System, tmp_path: 
     assert rows["CONNECT_SUCCESS"]["num_requests"] > 10, "all have connected, some again"
     assert rows["MESSAGE_RECEIVED"]["max_response_time"] > 0
     assert "at most 10\n" in ended.stderr, "open connections"
-    acknowledged = rows["MESSAGE_SENT"]["num_requests"]
+    acknowledged: int = rows["MESSAGE_SENT"]["num_requests"]
 
     async def all_are_stored() -> bool:
         count: int = await database.fetchval("select count(*) from messages")
-        return count - before >= acknowledged
+        return count >= before + acknowledged
 
     await until(all_are_stored, 10, f"{acknowledged} acknowledged messages are in PostgreSQL")
     await database.close()
