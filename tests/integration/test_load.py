@@ -10,10 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import asyncpg
+import pytest
 
 from local.layout import ROOT
 from tests.integration.conftest import System
 from tests.integration.watching import until
+from tests.load.failure import Failure
+from tests.load.session import Session
 
 SHORT = (
     *("--headless", "--only-summary", "--equal-weights"),
@@ -72,6 +75,11 @@ async def test_failures_are_named_by_the_services_error(system: System, tmp_path
         ("/conversations", "TOKEN_INVALID")
     }
     assert set(statistics(tmp_path)) == {"/conversations"}
+
+
+async def test_a_refused_handshake_is_named_by_the_services_error(system: System) -> None:
+    with pytest.raises(Failure, match=r"^TOKEN_INVALID$"):
+        await asyncio.to_thread(Session.open, system.socket_url, "no token", print, print)
 
 
 async def test_another_machine_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ else with that stack's secret. All other options are locust's: --headless -u 200
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -19,22 +20,14 @@ OURS: Final = ("--web-host", "127.0.0.1", "--master-bind-host", "127.0.0.1")
 def main() -> None:
     """Becomes locust. Exits with a sentence when nothing runs that could be loaded."""
     arguments, environ = sys.argv[1:], dict(os.environ)
-    names_host = any(
-        one in ("-H", "--host") or one.startswith("--host=") for one in arguments
-    ) or environ.get("LOCUST_HOST")
-    if not names_host or not environ.get("CHAT_JWT_SECRET"):
-        stack = Stack(environ.get("CHAT_STACK") or "dev")
-        try:
-            if not names_host and not stack.is_up():
-                raise StackError(
-                    "Nothing is running. Start it with `make run` in another terminal."
-                )
-            variables = stack.environment()
-        except StackError as error:
-            raise SystemExit(str(error)) from None
-        environ.setdefault("CHAT_JWT_SECRET", variables["CHAT_JWT_SECRET"])
-        if not names_host:
-            arguments += ["--host", variables["CHAT_EDGE_URL"]]
+    stack = Stack(environ.get("CHAT_STACK") or "dev")
+    if not any(one in ("-H", "--host") or one.startswith("--host=") for one in arguments):
+        if not stack.is_up():
+            raise SystemExit("Nothing is running. Start it with `make run` in another terminal.")
+        arguments = ["--host", stack.environment()["CHAT_EDGE_URL"], *arguments]
+    if not environ.get("CHAT_JWT_SECRET"):
+        with suppress(StackError):  # none was ever started: the locustfile says what is missing
+            environ["CHAT_JWT_SECRET"] = stack.environment()["CHAT_JWT_SECRET"]
     locustfile = Path(__file__).with_name("locustfile.py")
     command = [sys.executable, "-m", "locust", "-f", str(locustfile), *OURS, *arguments]
     os.execve(sys.executable, command, environ)

@@ -177,10 +177,14 @@ class ChatUser(User):
             headers={"Authorization": f"Bearer {token}"},
             catch_response=True,
         ) as response:
-            if response.status_code not in (200, 201):
-                refused = refusal(response.status_code, response.content or b"")
-                response.failure(refused)
-                raise refused
+            failure: Failure | None = None
+            if response.status_code == 0:
+                failure = Failure(type(response.error).__name__)
+            elif response.status_code not in (200, 201):
+                failure = refusal(response.status_code, response.content or b"")
+            if failure is not None:
+                response.failure(failure)
+                raise failure
             return UUID(response.json()["conversationId"])
 
     def _connect(self) -> None:

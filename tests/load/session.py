@@ -1,7 +1,7 @@
 """One session of one user, for greenlets.
 
 websockets' threaded client, whose threads are greenlets once locust has patched them: it is the
-house's client library already, and an echo costs it 0.8 of the CPU of websocket-client's.
+house's client library already, and an echo costs it 0.8 of the CPU of websocket-client.
 """
 
 import contextlib
@@ -145,14 +145,11 @@ class Session:
 
 
 def refusal(status: int, problem: bytes | bytearray) -> Failure:
-    """What an HTTP response other than the wanted one says: its problem's `code`, else its status.
-
-    Status 0 is locust's for no response at all.
-    """
+    """What an HTTP response says that is not the wanted one: its problem's `code`, or its status."""
     try:
         return Failure(msgspec.json.decode(problem)["code"])
     except (msgspec.DecodeError, KeyError, TypeError):
-        return Failure(f"HTTP {status}" if status else "no response")
+        return Failure(f"HTTP {status}")
 
 
 def _decoded(text: str | bytes) -> Frame:

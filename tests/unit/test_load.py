@@ -98,4 +98,3 @@ def test_a_message_arrives_once() -> None:
 def test_failures_are_named_by_the_problems_code() -> None:
     assert repr(refusal(401, b'{"code": "TOKEN_INVALID"}')) in REFUSALS
     assert repr(refusal(502, b"<html>")) == "HTTP 502"
-    assert repr(refusal(0, b"")) == "no response"
