@@ -145,7 +145,7 @@ class Session:
 
 
 def refusal(status: int, problem: bytes | bytearray) -> Failure:
-    """What an HTTP response says that is not the wanted one: its problem's `code`, or its status."""
+    """What an unwanted HTTP response says: its problem's `code`, else its status."""
     try:
         return Failure(msgspec.json.decode(problem)["code"])
     except (msgspec.DecodeError, KeyError, TypeError):
