@@ -13,7 +13,7 @@ from tests.bench.capacity.batching import batches_per_s, gateways_of_a_batch
 from tests.bench.capacity.compared import Comparison, costs_compared, latency_compared
 from tests.bench.capacity.costs import CLOSED_LOOP, COSTS, FIXED_RATE
 from tests.bench.capacity.fitted import at, units
-from tests.bench.capacity.limits import breaks_at, cells, limits
+from tests.bench.capacity.limits import breaking_points, cells, limits
 from tests.bench.capacity.plan import Options, Plan
 from tests.bench.capacity.traffic import Amqp, Busy, Load, Rates
 
@@ -173,13 +173,14 @@ def test_in_that_many_cells_nothing_is_too_full_and_in_fewer_something_is(
     assert count == 1 or too_full(count - 1)
 
 
-def test_a_limit_is_full_where_it_is_said_to_break() -> None:
-    load = Load()
-    for limit in limits(Plan(load)):
-        connections = breaks_at(limit.name, load)
-        filled = limits(Plan(replace(load, connections=connections * 1.01)))
-        used = next(other.used for other in filled if other.name == limit.name)
-        assert used >= 0.95
+def test_a_limit_is_full_where_it_is_said_to_break_and_not_before() -> None:
+    def used(connections: float, name: str) -> float:
+        plan = Plan(Load(connections=connections))
+        return next(limit.used for limit in limits(plan) if limit.name == name)
+
+    for name, connections in breaking_points(Load()).items():
+        assert used(connections, name) > 1
+        assert used(connections / 1.02, name) <= 1
 
 
 def test_a_reader_changes_the_load(

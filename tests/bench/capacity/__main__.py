@@ -5,10 +5,11 @@ Everything that the users do can be changed: `--help` lists it. docs/scaling.md 
 
 import argparse
 from dataclasses import fields, replace
+from math import inf
 
 from tests.bench.capacity.compared import costs_compared, latency_compared
 from tests.bench.capacity.costs import COSTS
-from tests.bench.capacity.limits import breaks_at, cells, limits
+from tests.bench.capacity.limits import breaking_points, cells, limits
 from tests.bench.capacity.plan import DEFAULTS, Options, Plan
 from tests.bench.capacity.traffic import Busy, Load
 
@@ -65,13 +66,13 @@ def show(plan: Plan, title: str) -> None:
 
 def show_limits(load: Load, options: Options) -> None:
     """What of each limit this load uses, and how many connections fill it; lowest first."""
+    broken = breaking_points(load, options)
     found = limits(Plan(load, options))
-    broken = {limit.name: breaks_at(limit.name, load, options) for limit in found}
-    found.sort(key=lambda limit: broken[limit.name])
+    found.sort(key=lambda limit: broken.get(limit.name, inf))
     print(f"\n{'what one deployment has one of':<51}{'used':>8}{'full at connections':>22}")
     for limit in found:
         kind = " (setting)" if limit.is_setting else ""
-        print(f"{limit.name + kind:<51}{limit.used:8.0%}{broken[limit.name]:22,.2g}")
+        print(f"{limit.name + kind:<51}{limit.used:8.0%}{broken.get(limit.name, inf):22,.2g}")
     first = found[0]
     hard = next(limit for limit in found if not limit.is_setting)
     print(f"\nfirst: {first.name}: {first.why}.\n  Then: {first.then}.")

@@ -85,7 +85,7 @@ class Costs:
     sweep_ms: Cost = Cost(
         0.0004,
         "CPU ms",
-        "docs/scaling.md: services/ws_gateway/sweep.py's look at an idle connection, twice a second",
+        "docs/scaling.md: what sweep.check takes for an idle connection, twice a second",
     )
     gateway_mib: Cost = Cost(47, "MiB", "docs/performance.md, «Overload»: most in overload")
     router_mib: Cost = Cost(78, "MiB", "docs/performance.md, «Overload»: most in overload")

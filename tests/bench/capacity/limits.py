@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from math import ceil
+from typing import Final
 
 from tests.bench.capacity.costs import (
     CONVERSATIONS_A_PARTITION,
@@ -14,6 +15,9 @@ from tests.bench.capacity.costs import (
 from tests.bench.capacity.fitted import cores, units
 from tests.bench.capacity.plan import DEFAULTS, Options, Plan
 from tests.bench.capacity.traffic import Load
+
+CONNECTIONS_LEAST: Final = 100.0
+CONNECTIONS_MOST: Final = 1e10
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,17 +186,13 @@ def cells(load: Load, options: Options = DEFAULTS) -> int:
     return high
 
 
-def breaks_at(name: str, load: Load, options: Options = DEFAULTS) -> float:
-    """How many connections fill a limit, all else as in `load`; infinite beyond 10^10."""
-
-    def used(connections: float) -> float:
-        plan = Plan(replace(load, connections=connections), options)
-        return next(limit.used for limit in limits(plan) if limit.name == name)
-
-    low, high = 1e2, 1e10
-    if used(high) < 1:
-        return float("inf")
-    while high / low > 1.01:
-        middle = (low * high) ** 0.5
-        low, high = (low, middle) if used(middle) > 1 else (middle, high)
-    return high
+def breaking_points(load: Load, options: Options = DEFAULTS) -> dict[str, float]:
+    """How many connections fill each limit first, all else as in `load`; to 2 %, up to 10^10."""
+    found: dict[str, float] = {}
+    connections = CONNECTIONS_LEAST
+    while connections < CONNECTIONS_MOST:
+        for limit in limits(Plan(replace(load, connections=connections), options)):
+            if limit.used > 1:
+                found.setdefault(limit.name, connections)
+        connections *= 1.02
+    return found
