@@ -58,7 +58,7 @@ def show(plan: Plan, title: str) -> None:
     print(f"delivery p50 {p50:.0f}, p95 {p95:.0f} ms (a rough upper guess, see docs/scaling.md)")
     print(f"\n{'':<17}{'number':>8}{'cores':>9}{'GiB':>9}{'Mbit/s':>9}{'TB/year':>9}")
     for row in plan.rows():
-        numbers = f"{row.count:8,}{row.cores:9,.1f}{row.gib:9,.1f}"
+        numbers = f"{row.count:8,}{row.cores:9,.1f}" + (f"{row.gib:9,.1f}" if row.gib else " " * 9)
         numbers += f"{row.mbit_s:9,.0f}" if row.mbit_s else " " * 9
         numbers += f"{row.tb_year:9,.1f}" if row.tb_year else " " * 9
         print(f"{row.name:<17}{numbers}  {row.note}")

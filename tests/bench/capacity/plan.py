@@ -188,6 +188,7 @@ class Plan:
     def rows(self) -> list[Row]:
         load = self.load
         clusters, nodes = self.rabbitmq_clusters
+        edge_cores = cores("edge", self.rates, self.amqp)
         return [
             Row(
                 "gateway",
@@ -217,6 +218,14 @@ class Plan:
                 self.rests,
                 self._rest_cores,
                 self.rests * COSTS.rest_mib.value / 1024,
+            ),
+            Row(
+                "edge",
+                max(2, self._processes(edge_cores)),
+                edge_cores,
+                0.0,
+                self._client_mbit_s,
+                note="nginx, without TLS",
             ),
             Row(
                 "RabbitMQ node",
