@@ -6,12 +6,16 @@ Everything that the users do can be changed: `--help` lists it. docs/scaling.md 
 import argparse
 from dataclasses import fields, replace
 from math import inf
+from typing import Final
 
 from tests.bench.capacity.compared import costs_compared, latency_compared
-from tests.bench.capacity.costs import COSTS
+from tests.bench.capacity.costs import CLOSED_LOOP, COSTS, FIXED_RATE
+from tests.bench.capacity.fitted import units
 from tests.bench.capacity.limits import breaking_points, cells, limits
 from tests.bench.capacity.plan import DEFAULTS, Options, Plan
 from tests.bench.capacity.traffic import Busy, Load
+
+NEEDED: Final = ("connections", "sessions_per_user", "messages_per_user_day", "peak", "utilisation")
 
 
 def main() -> None:
@@ -31,6 +35,8 @@ def main() -> None:
     if arguments["costs"] or arguments["measured"]:
         show_costs() if arguments["costs"] else show_comparison()
         return
+    if min(arguments[name] for name in NEEDED) <= 0:
+        parser.error(f"{', '.join(NEEDED)} must be above 0")
     load = Load(**{field.name: arguments[field.name] for field in fields(Load)})
     options = Options(
         connections_a_gateway=arguments["connections_a_gateway"],
@@ -81,6 +87,13 @@ def show_limits(load: Load, options: Options) -> None:
 
 
 def show_costs() -> None:
+    for point in (FIXED_RATE, CLOSED_LOOP):
+        costs = ", ".join(f"{role} {ms:g}" for role, ms in point.cpu_ms.items())
+        print(f"{point.messages_per_s:,.0f}/s, ms a message: {costs}\n  {point.source}")
+    print(f"\n{'fitted, CPU ms':<24}{'an AMQP message':>16}{'an event':>12}")
+    for role, unit in units().items():
+        print(f"{role:<24}{unit.amqp_ms:16.3f}{unit.event_ms:12.4f}")
+    print()
     for field in fields(COSTS):
         cost = getattr(COSTS, field.name)
         print(f"{field.name:<24}{cost.value:>10,g} {cost.unit:<12}{cost.source}")

@@ -135,6 +135,7 @@ class Costs:
         "bytes",
         "assumption of services/ws_gateway/publishing.py: an event without its content",
     )
+    rabbitmq_gib: Cost = Cost(32, "GiB", "assumption: memory of a RabbitMQ node, a c5.4xlarge's")
     redis_gib: Cost = Cost(32, "GiB", "assumption: memory of one Redis node")
     postgresql_cores: Cost = Cost(32, "cores", "assumption: of one PostgreSQL primary")
     postgresql_tb: Cost = Cost(8, "TB", "assumption: disk of one PostgreSQL primary")

@@ -233,9 +233,9 @@ class Plan:
                 units()["rabbitmq"].amqp_ms
                 / 1000
                 * (self.amqp.all + (QUORUM - 1) * self.amqp.lasting),
-                clusters * nodes * 32,
+                clusters * nodes * COSTS.rabbitmq_gib.value,
                 self._broker_mbit_s,
-                note=f"{clusters} × {nodes} nodes of 16 vCPU, 32 GiB; {self.amqp.all:,.0f} msg/s",
+                note=f"{clusters} × {nodes} nodes of 16 vCPU; {self.amqp.all:,.0f} msg/s",
             ),
             Row(
                 "Redis node",
@@ -259,16 +259,10 @@ class Plan:
     def _client_mbit_s(self) -> float:
         """Frames, pings and pongs of receipts, contents, heartbeats."""
         rates, online = self.rates, self.load.recipient_online
-        frames = (
-            rates.sends
-            + rates.reads
-            + rates.typing
-            + rates.connects  # from clients
-            + rates.destinations
-            + rates.notes  # to clients
-            + 2 * rates.receipts
-            + 2 * self.load.connections / HEARTBEAT_S
-        )
+        from_clients = rates.sends + rates.reads + rates.signals
+        to_clients = rates.destinations + rates.notes
+        pings = rates.receipts + self.load.connections / HEARTBEAT_S
+        frames = from_clients + to_clients + 2 * pings
         contents = rates.sends * (1 + online) * self.load.characters
         return (frames * COSTS.frame_bytes.value + contents) * 8 / 1e6
 
