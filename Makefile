@@ -2,8 +2,8 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo audit-verify bench chaos overload test lint format \
-	contracts lock
+.PHONY: help run up down status logs add remove token demo audit-verify bench load capacity chaos \
+	overload test lint format contracts lock
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -54,6 +54,14 @@ audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an ea
 bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@local/bootstrap --python-only
 	@$(python) -m tests.bench $(ARGS)
+
+load: ## locust's users chat with what runs, or HOST=ws://… [ARGS='--headless -u 200 -r 20 -t 30s']
+	@local/bootstrap --python-only
+	@$(python) -m tests.load $(if $(HOST),--host "$(HOST)") $(ARGS)
+
+capacity: ## what a load needs, what breaks first [ARGS='--connections 1e6 --messages-per-user-day 40', --help]
+	@local/bootstrap --python-only
+	@$(python) -m tests.bench.capacity $(ARGS)
 
 chaos: ## strike a system of its own with faults, measure recovery [ARGS='--seed 1 --minutes 10']
 	@local/bootstrap --tests

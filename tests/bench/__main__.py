@@ -1,7 +1,8 @@
 """`make bench`: the whole system under two loads, with the CPU time of every process.
 
-Starts a stack of its own (`bench`) with fresh servers, and stops it. Prints a table and writes
-`.run/bench/bench.json`. Figures of one machine at one hour: compare by ratio, in one sitting.
+Starts a stack of its own (`bench`) with fresh servers, and stops it. Prints a table, and writes
+`.run/bench/bench.json` and, as a plot of it, `bench.svg`. Figures of one machine at one hour:
+compare by ratio, in one sitting.
 """
 
 import argparse
@@ -17,9 +18,10 @@ import msgspec
 from local.progress import Progress
 from local.roles import Counts
 from local.stack import Stack
-from tests.bench import targets
+from tests.bench import plot, targets
 from tests.bench.cpu import cpu_seconds
 from tests.bench.generator import Plan, Result
+from tests.bench.section import Section, charts
 from tests.bench.targets import Figure
 
 COUNTS = Counts(gateway=2, router=1, persister=1, rest=1)
@@ -44,7 +46,7 @@ def main() -> None:
     stack.start(Counts.of(environ, COUNTS), fresh=True)
     try:
         environment = stack.environment()
-        sections = {}
+        sections: dict[str, Section] = {}
         for rate in arguments.rates:
             plan = Plan(
                 host="127.0.0.1",
@@ -66,16 +68,19 @@ def main() -> None:
     finally:
         stack.stop()
     fixed = [section for name, section in sections.items() if name.endswith("/s")]
-    delivery = msgspec.convert(fixed[-1], Result).delivery_ms if fixed else []
+    delivery = fixed[-1].delivery_ms if fixed else []
     show_targets(figures, delivery)
     output = stack.layout.folder / "bench.json"
     output.write_text(
-        json.dumps(sections | {"targets": msgspec.to_builtins(figures)}, indent=2) + "\n"
+        json.dumps(msgspec.to_builtins({**sections, "targets": figures}), indent=2) + "\n"
     )
-    print(f"\nAll figures: {output.relative_to(stack.layout.root)}")
+    picture = output.with_suffix(".svg")
+    picture.write_text(plot.svg(charts(sections)))
+    written = [str(path.relative_to(stack.layout.root)) for path in (output, picture)]
+    print(f"\nAll figures: {', '.join(written)}")
 
 
-def measure(stack: Stack, plan: Plan) -> dict[str, object]:
+def measure(stack: Stack, plan: Plan) -> Section:
     """One run of the generator; CPU seconds by program while it measured."""
     generator = subprocess.Popen(
         [sys.executable, "-m", "tests.bench.generator"],
@@ -100,8 +105,7 @@ def measure(stack: Stack, plan: Plan) -> dict[str, object]:
     cpu: dict[str, float] = defaultdict(float)
     for program, after in marks["measured"].items():
         cpu[program.rpartition("-")[0] or program] += after - marks["measuring"][program]
-    section: dict[str, object] = msgspec.to_builtins(result)
-    return section | {"cpu_s": dict(cpu)}
+    return Section(**msgspec.structs.asdict(result), cpu_s=dict(cpu))
 
 
 def measure_targets(stack: Stack, environment: Mapping[str, str]) -> list[Figure]:
@@ -136,11 +140,8 @@ def show_targets(figures: Sequence[Figure], delivery_ms: Sequence[float]) -> Non
         print(f"{figure.name:<34}{numbers}   {target:<11}{figure.note}")
 
 
-def show(name: str, section: dict[str, object]) -> None:
+def show(name: str, result: Section) -> None:
     """A small table for people."""
-    result = msgspec.convert(section, Result)
-    cpu = msgspec.convert(section["cpu_s"], dict[str, float])
-    messages = max(result.received, 1)
     print(f"\n{name}: {result.received / result.seconds:,.0f} messages/s")
     for title, values in (
         ("delivery", result.delivery_ms),
@@ -151,11 +152,11 @@ def show(name: str, section: dict[str, object]) -> None:
             for label, value in zip(("p50", "p95", "p99", "max"), values, strict=False)
         )
         print(f"  {title + ' ms':<20}{figures}")
-    total = sum(cpu.values())
-    print(f"  CPU ms per message   {total / messages * 1000:.3f} in all, of which")
-    for program, seconds in sorted(cpu.items(), key=lambda item: -item[1]):
-        cores = seconds / result.seconds
-        print(f"    {program:<12}{seconds / messages * 1000:.3f}   {cores:.2f} cores")
+    each = result.cpu_ms_per_message
+    print(f"  CPU ms per message   {sum(each.values()):.3f} in all, of which")
+    for program, milliseconds in each.items():
+        cores = result.cpu_s[program] / result.seconds
+        print(f"    {program:<12}{milliseconds:.3f}   {cores:.2f} cores")
     print(f"  generator    {result.generator_cpu_s / result.seconds:.2f} cores")
     lost = result.sent_in_all - min(
         result.received_in_all, result.acknowledged_in_all, result.delivered_in_all
