@@ -1,8 +1,8 @@
 """The content of AMQP 0-9-1: publishes, their confirms, and deliveries.
 
 aiormq opens the connection and its channels, declares, consumes, keeps the heartbeat and closes.
-Its way for content costs 0.2 ms of CPU a message, most of it tasks, locks and queues between them
-(decision 23). So its stream is split here: frames that carry content, or confirm it, are read
+Its way for content costs 0.12 ms of CPU a message, most of it tasks, locks and queues between
+them; this one 0.03 (decision 23). So its stream is split here: frames that carry content, or confirm it, are read
 and written at once; all others reach aiormq as they came.
 """
 
