@@ -2,8 +2,8 @@
 
 aiormq opens the connection and its channels, declares, consumes, keeps the heartbeat and closes.
 Its way for content costs 0.12 ms of CPU a message, most of it tasks, locks and queues between
-them; this one 0.03 (decision 23). So its stream is split here: frames that carry content, or confirm it, are read
-and written at once; all others reach aiormq as they came.
+them; this one 0.03 (decision 23). So its stream is split here: frames that carry content, or
+confirm it, are read and written at once; all others reach aiormq as they came.
 """
 
 import asyncio
