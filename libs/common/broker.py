@@ -131,7 +131,8 @@ class Channel:
             raise BrokerLost("acknowledging: the channel is gone")
 
     async def close(self) -> None:
-        """Also when it is gone already."""
+        """Also when it is gone already. Whoever still publishes gets BrokerLost."""
+        self._content.lose()
         with suppress(BrokerLost), _lost_while("closing a channel"):
             await self._channel.close()
 

@@ -27,6 +27,7 @@ METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 BASIC: Final = 60
 """The class of methods that carry or confirm content; PUBLISH and the rest are its methods."""
 PUBLISH, RETURN, DELIVER, ACK, NACK = 40, 50, 60, 80, 120
+CHANNEL_CLOSE: Final = (20, 40)
 
 FRAME: Final = Struct(">BHI")
 """Type, channel, size of the payload. Behind the payload comes END."""
@@ -129,7 +130,7 @@ class ContentChannel:
         self._consumers[consumer_tag.encode()] = receive
 
     def lose(self) -> None:
-        """The channel is gone."""
+        """The channel is gone or going: a frame for a closed one would cost the connection."""
         self._is_lost = True
         self._stream.forget(self._number, self)
         unconfirmed, self._unconfirmed = self._unconfirmed, {}
@@ -272,6 +273,8 @@ class ContentStream(asyncio.StreamReaderProtocol):
             data, at, _ = payload
             method = _METHOD.unpack_from(data, at)
             if method not in _CONTENT_METHODS:
+                if channel is not None and method == CHANNEL_CLOSE:
+                    channel.lose()
                 return False
             if channel is not None:
                 _CONTENT_METHODS[method](channel, payload)

@@ -128,6 +128,39 @@ async def test_a_channel_that_rabbitmq_closes_takes_no_other_with_it(broker: Bro
     await (await broker.channel()).publish(queue.name, b"", lasting=False)
 
 
+@pytest.mark.parametrize("closed_by", ["us", "RabbitMQ"])
+async def test_who_goes_on_publishing_on_a_closing_channel_costs_nobody_else(
+    broker: Broker, closed_by: str
+) -> None:
+    """To RabbitMQ a frame for a channel that is closed is an error of the whole connection."""
+    queue = own_queue()
+    closing, sound = await broker.channel(), await broker.channel()
+    await sound.declare(queue)
+
+    publishing: list[asyncio.Task[None]] = []
+
+    async def go_on() -> None:
+        while not closing.lost.done():
+            publish = closing.publish(queue.name, b"", lasting=False)
+            publishing.append(asyncio.create_task(publish))
+            await asyncio.sleep(0)
+
+    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+        tasks.create_task(go_on())
+        await sound.publish(queue.name, b"", lasting=False)
+        if closed_by == "us":
+            await closing.close()
+        else:
+            closing.acknowledge(4_711)
+    ends = await asyncio.gather(*publishing, return_exceptions=True)
+    assert isinstance(ends[-1], BrokerLost)
+    assert all(end is None or isinstance(end, BrokerLost) for end in ends)
+    with pytest.raises(BrokerLost):
+        closing.acknowledge(1)
+    await sound.publish(queue.name, b"", lasting=False)
+    assert not broker.lost.done()
+
+
 async def test_a_cut_connection_ends_what_is_in_flight() -> None:
     async with cuttable() as (link, broker):
         queue = own_queue()
