@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import cycle
+from random import randrange
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -87,11 +88,13 @@ class Load:
         self.senders: list[Connection] = []
         self.conversations: list[Iterator[bytes]] = []
         """Of each sender, in turn and for ever."""
+        # Seeded senders come again in the next run; what they sent in this one must not.
+        self._first = randrange(1 << 12) << 20
         self._started: dict[int, float] = {}
         self._unanswered: dict[int, float] = {}
 
     def shoot(self, sender: int) -> None:
-        number = self.sent
+        number = self._first + self.sent
         self.sent += 1
         self._started[number] = self._unanswered[number] = now()
         # The number carries the sender, so that whoever receives it can make that one go on.

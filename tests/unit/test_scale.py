@@ -6,7 +6,7 @@ import pytest
 
 from tests.bench.scale.holding import Held
 from tests.bench.scale.seeding import Kind, Seed, pairs_of, seeded_id
-from tests.bench.scale.table import PROGRAMS, Idle, Row, heading, line, markdown
+from tests.bench.scale.table import Idle, Row, heading, line
 from tests.bench.scale.variations import ALL
 from tests.bench.section import Section
 
@@ -79,12 +79,6 @@ def test_a_line_is_aligned_and_has_no_remark_when_all_is_well() -> None:
 def test_a_line_says_what_makes_it_worth_less() -> None:
     text = line(row(delivered_in_all=9_990, errors=["429"]))
     assert text.endswith("  10 missing  ERROR 429")
-
-
-def test_markdown_has_a_column_for_each_program() -> None:
-    lines = markdown([row()]).splitlines()
-    assert len({text.count("|") for text in lines}) == 1
-    assert all(program in lines[0] for program in PROGRAMS)
 
 
 def test_idle_connections_in_a_line() -> None:

@@ -1,6 +1,5 @@
 """What scale measured, as rows of one table. Pure."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -69,20 +68,3 @@ def _remark(row: Row) -> str:
     remarks += [f"{missing} missing"] if missing else []
     remarks += [f"ERROR {error[:80]}" for error in section.errors[:1]]
     return "".join(f"  {remark}" for remark in remarks)
-
-
-def markdown(rows: Sequence[Row]) -> str:
-    """The same for docs/performance.md."""
-    titles = ("variation", "load", "messages/s", "p50", "p95", "CPU ms", *PROGRAMS)
-    lines = ["| " + " | ".join(titles) + " |", "|---" * len(titles) + "|"]
-    for row in rows:
-        section, each = row.section, row.section.cpu_ms_per_message
-        delivery = (section.delivery_ms or [0.0, 0.0])[:2]
-        cells = [
-            *(row.variation, row.load, f"{section.received / section.seconds:,.0f}"),
-            *(f"{value:.0f}" for value in delivery),
-            f"{sum(each.values()):.3f}",
-            *(f"{each.get(name, 0.0):.3f}" for name in PROGRAMS),
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
