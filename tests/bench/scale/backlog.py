@@ -13,8 +13,8 @@ from msgspec.structs import replace
 from local.stack import Stack
 from tests.bench.generator import Plan, Result
 
-MESSAGES = 100_000
-FILL_PER_S = 4_000
+FILL_S = 25.0
+"""Of a closed loop, which sends some 100,000 messages in it."""
 LIVE_PER_S = 200
 LIVE_WARM_S = 50.0
 """Longer than filling takes: from then on the live load is measured, and the persisters start."""
@@ -50,7 +50,7 @@ def run(stack: Stack, persisters: int) -> Drained:
     )
     names = [f"persister-{number}" for number in range(1, persisters + 1)]
     live = _Generator(stack, replace(place, warm_s=LIVE_WARM_S, measured_s=LIVE_MEASURED_S))
-    fill = _Generator(stack, replace(place, rate=FILL_PER_S, measured_s=MESSAGES / FILL_PER_S))
+    fill = _Generator(stack, replace(place, rate=0.0, measured_s=FILL_S))
     fill.await_line("measuring")
     for name in names:
         stack.stop_program(name)
@@ -59,12 +59,12 @@ def run(stack: Stack, persisters: int) -> Drained:
         raise SystemExit(f"the backlog could not be filled: {filled.errors[0]}")
     queued = _queued(stack)
     live.await_line("measuring")
-    seconds = _drain(stack, environment["CHAT_DATABASE_URL"], names)
-    return Drained(persisters, MESSAGES, seconds, queued, live.result())
+    seconds = _drain(stack, environment["CHAT_DATABASE_URL"], names, filled.received)
+    return Drained(persisters, filled.received, seconds, queued, live.result())
 
 
-def _drain(stack: Stack, database_url: str, persisters: Sequence[str]) -> float:
-    """Seconds in which MESSAGES rows appear, from the first on."""
+def _drain(stack: Stack, database_url: str, persisters: Sequence[str], backlog: int) -> float:
+    """Seconds in which so many rows of messages appear, from the first on."""
     with psycopg.connect(database_url, autocommit=True) as database:
 
         def rows() -> int:
@@ -76,7 +76,7 @@ def _drain(stack: Stack, database_url: str, persisters: Sequence[str]) -> float:
         starting = [Thread(target=stack.start_program, args=(name,)) for name in persisters]
         for thread in starting:
             thread.start()
-        while (seen := (rows(), time.monotonic()))[0] < before[0] + MESSAGES:
+        while (seen := (rows(), time.monotonic()))[0] < before[0] + backlog:
             if seen[0] == before[0]:
                 began = seen
             if seen[1] - before[1] > WITHIN_S:
