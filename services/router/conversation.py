@@ -65,6 +65,8 @@ class Conversation:
     """By user: see `writes.MarkRead`."""
     unread: list[int] = field(default_factory=lambda: [0, 0])
     """By user: how many of the other's messages are neither READ nor deleted."""
+    stored_by: int = 0
+    """The number of the barrier that says PostgreSQL has its newest change: see `Memory`."""
     older_ids: KnownIds | None = None
     """Of the messages that aren't remembered; None while there are none."""
     _messages: dict[UUID, Message] = field(default_factory=dict)

@@ -32,7 +32,8 @@ class Memory:
 
     When the partition was taken over a barrier has made PostgreSQL complete. From then on all
     that changes passes here, so what is in memory needs no second look, and what isn't was
-    last changed before the takeover or has been forgotten since: then another barrier first.
+    last changed before the takeover or has been forgotten since: then another barrier first, unless
+    one has passed since it changed. What is forgotten was mostly idle for long, so few are needed.
     """
 
     def __init__(self, store: Store, asking: Asking, partition: int, capacity: int) -> None:
@@ -42,8 +43,12 @@ class Memory:
         self._capacity = capacity
         self._conversations: OrderedDict[UUID, Conversation] = OrderedDict()
         self._by_match: dict[UUID, Conversation] = {}
-        self._behind = True
-        """Whether PostgreSQL may lack something that isn't in memory either."""
+        self._barriers = 0
+        """How many were asked for."""
+        self._passed = 0
+        """The number of the newest that has passed."""
+        self._needed = 1
+        """Behind this one PostgreSQL has all that isn't in memory: see `Conversation.stored_by`."""
         self._grown: dict[UUID, Conversation] = {}
         """What may have more messages at hand than it should."""
 
@@ -111,18 +116,20 @@ class Memory:
                 self._grown[conversation_id] = known
 
     def trim(self, changed: Iterable[Conversation], waiting: Collection[UUID] = ()) -> None:
-        """Forgets what was used least lately. Between batches only.
+        """Forgets what was used least lately. Between batches only, with `changed` published.
 
         Of the `waiting` conversations no message is forgotten: what was at hand when their events
         were set aside is not being loaded.
         """
-        self._grown |= {one.conversation_id: one for one in changed}
+        for one in changed:
+            one.stored_by = self._barriers + 1
+            self._grown[one.conversation_id] = one
         for conversation_id in self._grown.keys() - waiting:
             self._grown.pop(conversation_id).forget_oldest()
         while len(self._conversations) > self._capacity:
             _, forgotten = self._conversations.popitem(last=False)
             del self._by_match[forgotten.match_id]
-            self._behind = True
+            self._needed = max(self._needed, forgotten.stored_by)
 
     def _at_hand(self, event: Event) -> Conversation | None:
         """The event's conversation; it has been used."""
@@ -136,8 +143,8 @@ class Memory:
     async def _load_conversations(
         self, ids: list[UUID], match_ids: list[UUID]
     ) -> dict[UUID, Conversation]:
-        if self._behind:
-            await self._catch_up()
+        if self._passed < self._needed:
+            await self._pass_barrier()
         found: dict[UUID, Conversation] = {}
         if ids:
             found |= await self._store.conversations(ids)
@@ -145,18 +152,15 @@ class Memory:
             found |= await self._store.of_matches(match_ids)
         return found
 
-    async def _catch_up(self) -> None:
-        # What is forgotten while we wait may be written behind this barrier.
-        self._behind = False
-        try:
-            await self._asking.ask_barrier(self._partition)
-        except BaseException:
-            self._behind = True
-            raise
+    async def _pass_barrier(self) -> None:
+        self._barriers += 1
+        number = self._barriers
+        await self._asking.ask_barrier(self._partition)
+        self._passed = max(self._passed, number)
 
     async def _load_messages(self, wanted: "_Wanted") -> list[tuple[UUID, Message]]:
         # They may have been decided here, forgotten, and not yet be stored.
-        await self._asking.ask_barrier(self._partition)
+        await self._pass_barrier()
         found = await self._store.messages(list(wanted.ids), list(wanted.identities))
         found += await self._store.unread_messages(list(wanted.unread))
         found += await self._store.read_messages(list(wanted.read))

@@ -63,11 +63,15 @@ where m.sender_id <> wanted.reader_id
   and m.read_at = timestamptz 'epoch' + wanted.read_at * interval '1 ms';
 
 -- name: older_identities
-select sender_id, coalesce(client_message_id, id) as identity
-from messages
-where conversation_id = $1 and seq < $2
-order by seq desc
-limit $3;
+-- As one value, `known_ids.ID_BYTES` each: thousands of records would be ten times the work.
+select string_agg(uuid_send(sender_id) || uuid_send(coalesce(client_message_id, id)), ''::bytea)
+from (
+    select sender_id, client_message_id, id
+    from messages
+    where conversation_id = $1 and seq < $2
+    order by seq desc
+    limit $3
+) as older;
 
 -- name: heads_of_users
 select c.user1_id as user_id, c.id, c.head

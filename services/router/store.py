@@ -14,7 +14,7 @@ from libs.common.domain.status import Status
 from libs.common.protocol.messages import Message as ToldMessage
 from libs.common.sql import load_queries
 from services.router.conversation import Conversation, Message
-from services.router.known_ids import KnownIds
+from services.router.known_ids import ID_BYTES, KnownIds
 
 QUERIES: Final = load_queries(Path(__file__).with_name("queries.sql"))
 LOADED: Final = 64
@@ -88,13 +88,14 @@ class Store:
         return found
 
     async def _older_ids(self, conversation_id: UUID, before_seq: int) -> KnownIds:
-        rows = await self._rows("older_identities", conversation_id, before_seq, OLDER_MOST)
+        ids = (await self._rows("older_identities", conversation_id, before_seq, OLDER_MOST))[0][0]
         known = KnownIds()
-        if len(rows) == OLDER_MOST:
-            known.add_everything()
+        if ids is None:
             return known
-        for row in rows:
-            known.add(row["sender_id"], row["identity"])
+        if len(ids) >= OLDER_MOST * ID_BYTES:
+            known.add_everything()
+        else:
+            known.add_all(ids)
         return known
 
     async def messages(

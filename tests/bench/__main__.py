@@ -25,6 +25,12 @@ from tests.bench.section import Section, charts
 from tests.bench.targets import Figure
 
 COUNTS = Counts(gateway=2, router=1, persister=1, rest=1)
+UNLIMITED = {
+    "CHAT_MESSAGES_PER_SECOND": "1000000",
+    "CHAT_CALLS_PER_SECOND": "1000000",
+    "CHAT_CONNECTS_PER_MINUTE": "1000000",
+    "CHAT_TYPING_PER_SECOND": "1000",
+}
 
 
 def main() -> None:
@@ -34,14 +40,7 @@ def main() -> None:
     parser.add_argument("--rates", type=float, nargs="*", default=[0, 1000], help="0: closed loop")
     arguments = parser.parse_args()
     # Two partitions, as the prototype of DESIGN.md, section 9, had.
-    defaults = {
-        "CHAT_PARTITIONS": "2",
-        "CHAT_MESSAGES_PER_SECOND": "1000000",
-        "CHAT_CALLS_PER_SECOND": "1000000",
-        "CHAT_CONNECTS_PER_MINUTE": "1000000",
-        "CHAT_TYPING_PER_SECOND": "1000",
-    }
-    environ = defaults | dict(os.environ)
+    environ = UNLIMITED | {"CHAT_PARTITIONS": "2"} | dict(os.environ)
     stack = Stack("bench", environ, Progress())
     stack.start(Counts.of(environ, COUNTS), fresh=True)
     try:

@@ -1,6 +1,7 @@
 """CPU time and memory of processes with all their descendants, from /proc."""
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -62,3 +63,18 @@ def _tree(root: int, children: Mapping[int, list[int]]) -> list[int]:
     for pid in found:
         found += children.get(pid, ())
     return found
+
+
+def busy_cores(seconds: float) -> float:
+    """How many cores all programs of the machine have while this sleeps so long."""
+    began, before = time.monotonic(), _busy_s()
+    time.sleep(seconds)
+    return (_busy_s() - before) / (time.monotonic() - began)
+
+
+def _busy_s() -> float:
+    """Since the machine started; neither idle nor waiting for a disk."""
+    user, nice, system, _, _, irq, softirq, *_ = map(
+        int, Path("/proc/stat").read_text().split("\n", 1)[0].split()[1:]
+    )
+    return (user + nice + system + irq + softirq) * TICK_S

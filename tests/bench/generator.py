@@ -8,7 +8,9 @@ import asyncio
 import gc
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import cycle
+from random import randrange
 from typing import Final
 from uuid import UUID, uuid4
 
@@ -31,6 +33,17 @@ OPENERS: Final = 20
 CONNECT_S: Final = 20.0
 
 
+class SeededPair(msgspec.Struct):
+    """Users who are there already, and the sender's conversations, which it takes in turn.
+
+    All of these are with receivers of the plan's other pairs.
+    """
+
+    sender: UUID
+    receiver: UUID
+    conversations: list[UUID]
+
+
 class Plan(msgspec.Struct):
     """What to do. `rate` in messages/s over all; 0 for a closed loop of `window` a sender."""
 
@@ -42,6 +55,8 @@ class Plan(msgspec.Struct):
     rate: float = 0.0
     warm_s: float = 3.0
     measured_s: float = 15.0
+    seeded: list[SeededPair] = []
+    """In place of new users: as many as `pairs`."""
 
 
 class Result(msgspec.Struct):
@@ -71,17 +86,20 @@ class Load:
         self.delivery: list[float] = []
         self.acknowledgement: list[float] = []
         self.senders: list[Connection] = []
-        self.conversations: list[bytes] = []
+        self.conversations: list[Iterator[bytes]] = []
+        """Of each sender, in turn and for ever."""
+        # Seeded senders come again in the next run; what they sent in this one must not.
+        self._first = randrange(1 << 12) << 20
         self._started: dict[int, float] = {}
         self._unanswered: dict[int, float] = {}
 
     def shoot(self, sender: int) -> None:
-        number = self.sent
+        number = self._first + self.sent
         self.sent += 1
         self._started[number] = self._unanswered[number] = now()
         # The number carries the sender, so that whoever receives it can make that one go on.
         code = number << 16 | sender
-        conversation = self.conversations[sender]
+        conversation = next(self.conversations[sender])
         self.senders[sender].send(BODY % (conversation, code, code, PADDING))
 
     def on_sender_text(self, text: bytes) -> None:
@@ -172,8 +190,13 @@ async def _settle(load: Load) -> None:
 
 async def _connect(load: Load) -> list[Connection]:
     plan = load.plan
-    users = [(uuid4(), uuid4()) for _ in range(plan.pairs)]
-    load.conversations = await conversations(plan.host, plan.port, plan.secret, users)
+    if plan.seeded:
+        users = [(pair.sender, pair.receiver) for pair in plan.seeded]
+        ids = [[str(one).encode() for one in pair.conversations] for pair in plan.seeded]
+    else:
+        users = [(uuid4(), uuid4()) for _ in range(plan.pairs)]
+        ids = [[one] for one in await conversations(plan.host, plan.port, plan.secret, users)]
+    load.conversations = [cycle(own) for own in ids]
     gate = asyncio.Semaphore(OPENERS)
 
     async def connect(user: UUID, of_sender: bool) -> Connection:

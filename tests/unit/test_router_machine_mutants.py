@@ -76,10 +76,11 @@ MUTANTS = (
     ),
     Mutant(
         "conversations before a barrier",
-        Memory._catch_up,
+        Memory._pass_barrier,
         "await self._asking.ask_barrier(self._partition)",
         "pass",
     ),
+    Mutant("a barrier that was asked for before the change", Memory.trim, " + 1", ""),
     Mutant("older readings told in part", _Wanted.add_read, "self.read.add", "(lambda *_: None)"),
     Mutant(
         "no recount at archiving", conversations._archive, "decided.recount", "(lambda *_: None)"

@@ -58,8 +58,11 @@ def test_what_is_refused_wants_none() -> None:
 class Barriers:
     """All is stored."""
 
+    def __init__(self) -> None:
+        self.asked = 0
+
     async def ask_barrier(self, partition: int) -> None:
-        pass
+        self.asked += 1
 
 
 def test_a_reading_up_to_a_number_is_told_again_whole() -> None:
@@ -80,3 +83,27 @@ def test_a_reading_up_to_a_number_is_told_again_whole() -> None:
         assert (entry.seq, entry.frame.message_ids) == (22, ids[:8])
     assert {entry.user_id for entry in decided.announcements} == {ANNA, BEN}
     assert list(decided.recounted) == [(BEN, chat)]
+
+
+def test_what_was_idle_since_the_last_barrier_needs_none() -> None:
+    tables, chats, barriers = Tables(), [uuid4() for _ in range(4)], Barriers()
+    for chat in chats:
+        tables.apply(writes.InsertConversation(chat, 1, uuid4(), ANNA, BEN, 1))
+    made = Memory(cast("Store", ModelStore(tables)), cast("Asking", barriers), 0, 2)
+
+    def use(chat: UUID, *, changes: bool) -> int:
+        """How many barriers it takes."""
+        before = barriers.asked
+        sent = Send(chat, ANNA, uuid4(), None, "hi", 5, uuid4(), "gateway")
+        made.take_in(at_once(made.load([sent])))
+        used = made.conversation(chat)
+        assert used is not None
+        made.trim([used] if changes else [])
+        return barriers.asked - before
+
+    assert use(chats[0], changes=False) == 1, "after the takeover"
+    assert use(chats[1], changes=True) == 0
+    assert use(chats[2], changes=False) == 0, "only what never changed was forgotten"
+    assert use(chats[3], changes=False) == 0
+    assert use(chats[0], changes=False) == 1, "what has changed since the barrier was forgotten"
+    assert use(chats[1], changes=False) == 0, "no more since"
