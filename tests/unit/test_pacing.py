@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.domain.pacing import ENOUGH, rest_s
+from libs.common.domain.pacing import ENOUGH, REST_MOST_S, rest_s
 
 
 @pytest.mark.parametrize(
@@ -10,8 +10,9 @@ from libs.common.domain.pacing import ENOUGH, rest_s
     [
         pytest.param(1, 0.0, 0.002, 0.002, id="quick: until the pacing interval has passed"),
         pytest.param(1, 0.0015, 0.002, 0.0015, id="what is left of the interval is less"),
-        pytest.param(1, 0.03, 0.002, 0.03, id="slow and small: as long as it took"),
-        pytest.param(ENOUGH - 1, 0.03, 0.002, 0.03, id="not yet enough"),
+        pytest.param(1, 0.01, 0.002, 0.01, id="slow and small: as long as it took"),
+        pytest.param(ENOUGH - 1, 0.01, 0.002, 0.01, id="not yet enough"),
+        pytest.param(1, 10.0, 0.002, REST_MOST_S, id="held up by an outage: no second one"),
         pytest.param(ENOUGH, 0.03, 0.002, 0.0, id="enough: no rest"),
         pytest.param(ENOUGH, 0.0, 0.002, 0.002, id="but never faster than the interval"),
     ],
