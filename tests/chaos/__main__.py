@@ -28,7 +28,7 @@ from tests.chaos.injecting import Injecting, Step, plan
 from tests.chaos.memory import Range, watching_memory
 from tests.chaos.probes import probing
 from tests.chaos.recorder import Recorder
-from tests.chaos.verdict import Stored, Told, judge, table
+from tests.chaos.verdict import Stored, Told, judge, late, table
 from tests.chaos.workload import Workload
 
 KINDS: Final = (process_faults, server_faults, client_faults, link_faults, clock_faults)
@@ -121,7 +121,7 @@ def _reported(
     save(evidence, file)
     _say(f"evidence: {file}")
     began = perf_counter()
-    violations = [*of_recovery, *check(evidence)]
+    violations = [*of_recovery, *late(evidence.injections), *check(evidence)]
     heard, wanted = len(evidence.heard), len(evidence.operations)
     _say(f"checked {wanted} operations and {heard} frames in {perf_counter() - began:.1f} s")
     for line in table(evidence.injections, told, stored):
@@ -140,7 +140,8 @@ def _reported(
 
 def _judged_again(file: Path) -> int:
     """The exit code."""
-    violations = check(load(file))
+    evidence = load(file)
+    violations = [*late(evidence.injections), *check(evidence)]
     for violation in violations:
         _say(f"VIOLATION {violation}")
     _say(f"{len(violations)} violations")

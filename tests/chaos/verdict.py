@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 from collections.abc import Hashable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from tests.chaos.evidence import Injection
+from tests.chaos.evidence import Injection, Violation
 
 
 class Told(NamedTuple):
@@ -54,6 +54,16 @@ def judge(told: Iterable[Told], stored: Iterable[Stored]) -> Verdict:
         reordered += seq is not None and seq != message.seq
         doubled += message.name is not None and copies[message.name] > 1
     return Verdict(acknowledged, lost, doubled, reordered)
+
+
+def late(injections: Iterable[Injection]) -> Iterator[Violation]:
+    """Where a fault was alone, and all was stored later than its target says."""
+    for run in injections:
+        if run.is_alone and run.target_s is not None and run.stored_after_s is not None:
+            after, target = run.stored_after_s, run.target_s
+            if after > target:
+                detail = f"{run.fault}: all is stored after {after:.1f} s, target {target:.0f} s"
+                yield Violation("RECOVERY", None, detail)
 
 
 def table(

@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 import pytest
 
 from tests.chaos.evidence import Injection
-from tests.chaos.verdict import Stored, Told, Verdict, judge, table
+from tests.chaos.verdict import Stored, Told, Verdict, judge, late, table
 
 ONE, TWO, OTHER = ((uuid4(), uuid4()) for _ in range(3))
 """clientMessageId and messageId."""
@@ -61,3 +61,30 @@ def test_what_was_acknowledged_counts_for_the_fault_that_had_hold_of_it() -> Non
         "5.00",
         "3",
     ]
+
+
+@pytest.mark.parametrize(
+    ("alone", "target_s", "after_s", "is_late"),
+    [
+        (True, 5.0, 5.1, True),
+        (True, 5.0, 4.9, False),
+        (False, 5.0, 5.1, False),  # Who was held up by which of them can't be told.
+        (True, None, 60.0, False),
+        (True, 5.0, None, False),  # That it never was is a violation already.
+    ],
+)
+def test_who_misses_its_target(
+    alone: bool, target_s: float | None, after_s: float | None, is_late: bool
+) -> None:
+    run = Injection(
+        fault="Redis stalled 10 s",
+        detail="",
+        is_alone=alone,
+        target_s=target_s,
+        began=1.0,
+        lifted=11.0,
+        flows_after_s=after_s,
+        stored_after_s=after_s,
+        untouched_closed=[],
+    )
+    assert bool(list(late([run]))) is is_late
