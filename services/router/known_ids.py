@@ -19,8 +19,8 @@ class KnownIds:
     spares it: an id that is not in here is new for certain. A chance likeness costs a look-up,
     never a duplicate.
 
-    Sorted digests rather than a Bloom filter: as small, but filled from 10,000 ids in 3.4 ms for 27,
-    and a router that takes a partition over fills one for each long conversation.
+    Sorted digests rather than a Bloom filter: as small, but filled from 10,000 ids in 3.4 ms, not
+    in 27, and a router that takes a partition over fills one for each long conversation.
     """
 
     __slots__ = ("_chunks", "_everything")
