@@ -33,6 +33,8 @@ def compose(layout: Layout, environ: Mapping[str, str], ports: Mapping[str, int]
     private = private_servers(environ)
     made = {
         "CHAT_ENV": "development",
+        # A stop takes 15 s at most, see `Program.stop_seconds`.
+        "CHAT_DRAIN_S": "5",
         "CHAT_JWT_SECRET": given.get("CHAT_JWT_SECRET") or jwt_secret(layout),
     }
     if "redis" in private:

@@ -1,7 +1,11 @@
-"""A device that stays connected: it reconnects with backoff and repeats what got no answer."""
+"""A device that stays connected: it reconnects and repeats what got no answer.
+
+After RECONNECT it comes back in its slot, otherwise with backoff.
+"""
 
 import asyncio
 import random
+import time
 from collections.abc import Callable
 from typing import Final
 from uuid import UUID, uuid4
@@ -38,6 +42,7 @@ class Device:
         async with self._connecting:
             backoff = BACKOFF_FIRST_S
             while not self.sessions or self.sessions[-1].closed:
+                await self._until_slot()
                 try:
                     session = await Session.open(self._url(), self._token, on_frame=self._on_frame)
                     self.sessions.append(session)
@@ -48,6 +53,11 @@ class Device:
                 except (OSError, TimeoutError, InvalidHandshake):
                     backoff = await _back_off(backoff)
             return self.sessions[-1]
+
+    async def _until_slot(self) -> None:
+        """The slot that a RECONNECT gave: everybody at once would be a storm."""
+        if self.sessions and (early := self.sessions[-1].back_at - time.perf_counter()) > 0:
+            await asyncio.sleep(early)
 
     async def send(self, conversation_id: UUID, content: str) -> Frame:
         """The MESSAGE_SENT frame, however often the connection breaks meanwhile.
@@ -67,6 +77,14 @@ class Device:
                 if refused.frame["code"] not in (429, 500):
                     raise
                 backoff = await _back_off(backoff)
+
+    async def stay(self) -> None:
+        """Connects whenever there is no session, also while nothing is sent; until cancelled."""
+        while True:
+            session = await self.session()
+            is_over = asyncio.Event()
+            session.when_closed(is_over.set)
+            await is_over.wait()
 
     async def close(self) -> None:
         if self.sessions:

@@ -72,6 +72,8 @@ class Session:
         self.user_id: UUID | None = None
         self.heads: dict[UUID, int] = {}
         self.closed: SessionClosed | None = None
+        self.back_at = 0.0
+        """When a RECONNECT asked it to come back (`time.perf_counter` seconds)."""
         self._socket = socket
         self._on_frame = on_frame
         self._answers: defaultdict[Question, list[asyncio.Future[Frame]]] = defaultdict(list)
@@ -254,6 +256,8 @@ class Session:
 
     async def _take(self, item: Received) -> None:
         self.received.append(item)
+        if item.frame["type"] == "RECONNECT":
+            self.back_at = item.at + item.frame["afterMs"] / 1000
         for heard in (Session.on_any_frame, self._on_frame):
             if heard is not None:
                 heard(item)

@@ -18,6 +18,7 @@ class Health:
 
     def __init__(self) -> None:
         self._waiting_for: str | None = "starting"
+        self._is_stopping = False
         self._last_beat = time.monotonic()
 
     def beat(self) -> None:
@@ -29,6 +30,10 @@ class Health:
     def unready(self, waiting_for: str) -> None:
         self._waiting_for = waiting_for
 
+    def stop(self) -> None:
+        """For good: a role that finishes what it holds is not ready, whatever it says later."""
+        self._is_stopping = True
+
     def answer(self, path: str) -> tuple[HTTPStatus, str]:
         """What a probe of `path` gets."""
         if path == "/livez":
@@ -37,6 +42,8 @@ class Health:
                 return HTTPStatus.OK, "alive\n"
             return HTTPStatus.SERVICE_UNAVAILABLE, f"the loop has not turned for {silent:.0f} s\n"
         if path == "/readyz":
+            if self._is_stopping:
+                return HTTPStatus.SERVICE_UNAVAILABLE, "not ready: stopping\n"
             if self._waiting_for is None:
                 return HTTPStatus.OK, "ready\n"
             return HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {self._waiting_for}\n"

@@ -35,6 +35,11 @@ class Life:
         self.stopping = asyncio.Event()
         """Set by SIGTERM or SIGINT: finish what you hold, then return."""
 
+    def stop(self) -> None:
+        """Unready from now on: what comes new shall go elsewhere."""
+        self.health.stop()
+        self.stopping.set()
+
     async def pause(self, seconds: float) -> None:
         """Sleeps, but wakes to stop."""
         with suppress(TimeoutError):
@@ -43,15 +48,7 @@ class Life:
 
     async def until_stopped_or_lost(self, *lost: "asyncio.Future[Any]") -> None:
         """Returns to stop. When a future of `lost` is done: raises what it holds, or BrokerLost."""
-        stop = asyncio.ensure_future(self.stopping.wait())
-        try:
-            await asyncio.wait({stop, *lost}, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            stop.cancel()
-        for future in lost:
-            if future.done():
-                future.result()
-                raise BrokerLost("connection lost")
+        await unless_lost(self.stopping.wait(), *lost)
 
 
 def run(
@@ -67,7 +64,7 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
     life = Life(health)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, life.stopping.set)
+        loop.add_signal_handler(number, life.stop)
     admin = serve_admin(health, settings.listen_host, settings.admin_port)
     beating = asyncio.create_task(_beat(health))
     # What start-up has made stays for good: the collector need not look at it again.
@@ -78,7 +75,7 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
     try:
         await main(life)
     finally:
-        health.unready("stopping")
+        health.stop()
         beating.cancel()
         admin.shutdown()
         log.info("stopped")
@@ -93,6 +90,20 @@ async def tell_health(life: Life, waiting_for: Callable[[], str | None]) -> None
         else:
             life.health.unready(reason)
         await asyncio.sleep(HEALTH_S)
+
+
+async def unless_lost(work: Coroutine[Any, Any, Any], *lost: "asyncio.Future[Any]") -> None:
+    """Does `work`. When a future of `lost` is done before: raises what it holds, or BrokerLost."""
+    task = asyncio.create_task(work)
+    try:
+        await asyncio.wait({task, *lost}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        task.cancel()
+    for future in lost:
+        if future.done():
+            future.result()
+            raise BrokerLost("connection lost")
+    task.result()
 
 
 async def ended(*tasks: "asyncio.Task[Any]") -> None:

@@ -5,6 +5,9 @@ One worker, because its admin port, metrics and connections are the instance's o
 """
 
 import logging
+import signal
+from types import FrameType
+from typing import Any
 
 from gunicorn import glogging  # type: ignore[import-untyped]
 
@@ -41,12 +44,19 @@ control_socket_disable = True
 logger_class = _StructuredLogger
 
 
-def post_worker_init(_worker: object) -> None:
-    """Opens what the worker holds."""
+def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types
+    """Opens what the worker holds; SIGTERM makes it unready at once, not after its last call."""
     # Imported here: the master must not hold what only a worker opens.
     from services.rest_api.wsgi import service  # noqa: PLC0415
 
     service.start()
+    finish = worker.handle_exit
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        service.leave()
+        finish(number, frame)
+
+    signal.signal(signal.SIGTERM, leave)
 
 
 def worker_exit(_server: object, _worker: object) -> None:

@@ -33,7 +33,6 @@ class Readiness:
 
     def stop(self) -> None:
         self._stopping.set()
-        self._health.unready("stopping")
 
     def _watch(self) -> None:
         while not self._stopping.is_set():

@@ -60,8 +60,13 @@ class Service:
         self._commands.start()
         self._readiness.start()
 
+    def leave(self) -> None:
+        """Unready for good; what has come is still answered."""
+        self._health.stop()
+
     def stop(self) -> None:
         """After the last call was answered."""
+        self.leave()
         self._readiness.stop()
         self._commands.stop()
         self._pool.close()

@@ -15,7 +15,8 @@ from websockets.protocol import OPEN
 
 from libs.common.metrics import CLOSES, FRAMES, REFUSED
 from libs.common.protocol.closes import Close
-from libs.common.protocol.frames import ClientFrame
+from libs.common.protocol.frames import ClientFrame, Reconnect, encode_frame
+from services.ws_gateway.departures import lifetime
 from services.ws_gateway.effects import (
     Effect,
     Effects,
@@ -30,7 +31,7 @@ from services.ws_gateway.effects import (
 from services.ws_gateway.incoming import BadFrame, read_frame
 from services.ws_gateway.session import Phase, Session
 from services.ws_gateway.upgrade import ChatProtocol, upgrade
-from services.ws_gateway.wire import ping_frame
+from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
     from services.ws_gateway.gateway import Gateway
@@ -60,6 +61,7 @@ class Connection(asyncio.Protocol):
         "asked_at",
         "ended",
         "heard_at",
+        "leaves_at",
         "pinged_at",
         "since",
     )
@@ -79,11 +81,18 @@ class Connection(asyncio.Protocol):
         """When the present phase began; when the client was last heard; the last ping."""
         self.asked_at: float | None = None
         """When the last Open signal was published."""
+        self.leaves_at = self.since + lifetime(gateway.settings.max_connection_age_s)
+        """When it is old enough to be sent to another gateway."""
 
     @property
     def is_settled(self) -> bool:
         """Whether the handshake is done."""
         return self._session is not None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether it has had CONNECT_SUCCESS and has not ended."""
+        return not self.ended and self._session is not None and self._session.phase is Phase.OPEN
 
     @property
     def session(self) -> Session:
@@ -246,6 +255,11 @@ class Connection(asyncio.Protocol):
         else:
             self.abort()
         self._finish()
+
+    def send_away(self, after_s: float, reason: str) -> None:
+        """RECONNECT and 1012: whoever it is should come back in so many seconds."""
+        self.write(text_frame(encode_frame(Reconnect(int(after_s * 1000), reason))))
+        self.end(Close.RESTARTING, reason)
 
     def abort(self) -> None:
         if self._transport is not None:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -10,14 +11,12 @@ import structlog
 
 from libs.common.broker import Broker
 from libs.common.cache import Cache
-from libs.common.lifecycle import Life
-from libs.common.protocol.closes import Close
-from libs.common.protocol.frames import Reconnect, encode_frame
+from libs.common.lifecycle import Life, unless_lost
 from services.ws_gateway.connection import Connection
+from services.ws_gateway.departures import at_once, departures, pace, spread
 from services.ws_gateway.incarnation import Incarnation
 from services.ws_gateway.settings import GatewaySettings
 from services.ws_gateway.sweep import SWEEP_S, check
-from services.ws_gateway.wire import text_frame
 
 BACKLOG: Final = 4096
 """A gateway that restarts gets its clients back within seconds."""
@@ -35,7 +34,7 @@ class Gateway:
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
         self.incarnation: Incarnation | None = None
-        """None while there is no broker: handshakes get 503."""
+        """Where new sessions live. None while there is no broker, or in a drain: they get 503."""
         self.congested = False
         """No client is read: more waits to be published than should."""
         self._congested_at = 0.0
@@ -68,11 +67,10 @@ class Gateway:
         )
         await incarnation.begin()
         self.incarnation = incarnation
+        lost = (broker.lost, self._sweeping, *incarnation.failures())
         try:
-            await self._life.until_stopped_or_lost(
-                broker.lost, self._sweeping, *incarnation.failures()
-            )
-            await self._leave()
+            await self._life.until_stopped_or_lost(*lost)
+            await unless_lost(self._drain(), *lost)
         finally:
             self._life.health.unready("RabbitMQ")
             self._end_sessions("recovering")
@@ -102,12 +100,23 @@ class Gateway:
 
     # --- the end -------------------------------------------------------------------------
 
-    async def _leave(self) -> None:
-        """SIGTERM: no new clients, a RECONNECT to each, and time to answer the close."""
-        self._life.health.unready("stopping")
+    async def _drain(self) -> None:
+        """SIGTERM: no new clients; each gets its slot, is closed in its wave and may answer.
+
+        Until then its session goes on as ever.
+        """
         if self._server is not None:
             self._server.close()
-        self._end_sessions("restarting")
+        self.incarnation = None
+        leaving = random.sample(tuple(self.connections), len(self.connections))
+        rate = pace(len(leaving), self.settings.reconnects_per_second, self.settings.drain_s)
+        log.info("draining", connections=len(leaving), per_second=round(rate, 1))
+        began = self.loop.time()
+        for departure in departures(len(leaving), rate):
+            if (early := began + departure.at - self.loop.time()) > 0:
+                await asyncio.sleep(early)
+            after_s = began + departure.back_at - self.loop.time()
+            leaving[departure.number].send_away(max(0.0, after_s), "restarting")
         if self.connections:
             self._emptied.clear()
             with suppress(TimeoutError):
@@ -118,10 +127,13 @@ class Gateway:
         self.incarnation = None
         if self.congested:
             self._on_congestion(False)
-        for connection in tuple(self.connections):
-            after_ms = random.randrange(self.settings.reconnect_spread_ms)
-            connection.write(text_frame(encode_frame(Reconnect(after_ms, reason))))
-            connection.end(Close.RESTARTING, reason)
+        self._send_away(tuple(self.connections), self.settings.reconnect_spread_ms / 1000, reason)
+
+    def _send_away(self, leaving: Sequence[Connection], least_s: float, reason: str) -> None:
+        """All at once, to come back one by one."""
+        slots = spread(len(leaving), least_s, self.settings.reconnects_per_second)
+        for connection, after_s in zip(leaving, slots, strict=True):
+            connection.send_away(after_s, reason)
 
     # --- what concerns all connections ---------------------------------------------------
 
@@ -129,14 +141,20 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP_S)
             now, wall = self.loop.time(), time.time()
+            old: list[Connection] = []
             for connection in tuple(self.connections):
                 if self.congested and not connection.ended:
                     continue  # What we don't read can't be late: see `resume_reading`.
+                if connection.leaves_at < now and connection.is_open:
+                    old.append(connection)
                 try:
                     check(connection, now, wall, heartbeat_s=self.settings.heartbeat_seconds)
                 except Exception:  # One bad thing stays one (promise 9).
                     log.exception("check failed", **connection.ids())
                     connection.abort()
+            if old and self.incarnation is not None:
+                most = at_once(SWEEP_S, self.settings.reconnects_per_second)
+                self._send_away(old[:most], SWEEP_S, "rebalancing")
 
     def _on_congestion(self, congested: bool) -> None:
         self.congested = congested

@@ -30,5 +30,13 @@ class GatewaySettings(RoleSettings):
     """Over all gateways; the next one closes with 4429."""
     max_buffered_bytes: int = Field(1 << 20, ge=1 << 16)
     """What may wait to be sent to one client; a slower reader is closed with 4408."""
+    reconnects_per_second: int = Field(200, ge=10)
+    """Clients of this gateway that are sent to another in any second: by a drain, or by age."""
     reconnect_spread_ms: int = Field(5_000, ge=1)
-    """RECONNECT's afterMs is drawn from 0 to this, so that the clients don't storm the rest."""
+    """Without a broker all are closed at once. They come back over so long, or longer where
+    `reconnects_per_second` says so."""
+    drain_s: float = Field(60.0, gt=0)
+    """After SIGTERM every client has left by then, at a higher rate if it must be. The process
+    ends up to 5 s later."""
+    max_connection_age_s: float = Field(3_600.0, ge=0)
+    """A connection lasts half to the whole of this, so that new gateways fill. 0: for ever."""

@@ -1,0 +1,204 @@
+"""A gateway that stops or whose clients are old: who is sent away when, and that chat goes on."""
+
+import asyncio
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from time import perf_counter
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from libs.client.session import SessionClosed
+from libs.common.lifecycle import ended
+from local import environment
+from local.layout import ROOT
+from tests.bench.rates import fullest_second
+from tests.integration.conftest import System
+from tests.integration.talking import (
+    Chat,
+    chats_everywhere,
+    go_on,
+    hold_together,
+    talking,
+)
+from tests.integration.watching import House, until, whole_house
+
+CLIENTS = 30
+RATE = 10
+"""CHAT_RECONNECTS_PER_SECOND, the least there is: a drain of CLIENTS takes over three seconds."""
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    async with whole_house() as house:
+        yield house
+
+
+@dataclass
+class OwnGateway:
+    """A process beside those of the stack, with settings of its own. Use `own_gateway`."""
+
+    process: asyncio.subprocess.Process
+    url: str
+    admin: str
+
+    async def probe(self, path: str) -> str:
+        async with httpx.AsyncClient() as client:
+            return (await client.get(self.admin + path)).text
+
+    async def is_ready(self) -> bool:
+        try:
+            return await self.probe("/readyz") == "ready\n"
+        except httpx.TransportError:
+            return False
+
+
+@asynccontextmanager
+async def own_gateway(house: House, **variables: str) -> AsyncIterator[OwnGateway]:
+    port, admin = free_port(), free_port()
+    own = {
+        "CHAT_INSTANCE": "gateway-own",
+        "CHAT_LISTEN_PORT": str(port),
+        "CHAT_ADMIN_PORT": str(admin),
+    }
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "services.ws_gateway"),
+        cwd=ROOT,
+        env=environment.load(house.stack.layout) | own | variables,
+    )
+    gateway = OwnGateway(process, f"ws://127.0.0.1:{port}/api/chat/ws", f"http://127.0.0.1:{admin}")
+    try:
+        await until(gateway.is_ready, 20, "the own gateway is ready")
+        yield gateway
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+# ------------------------------------------------------------------ SIGTERM
+
+
+async def test_a_drain_sends_clients_away_slot_by_slot(system: System, house: House) -> None:
+    async with own_gateway(house, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+        sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
+        gateway.process.send_signal(signal.SIGTERM)
+
+        async def is_unready() -> bool:
+            return await gateway.probe("/readyz") == "not ready: stopping\n"
+
+        await until(is_unready, 0.5, "unready at once")
+        assert await gateway.probe("/livez") == "alive\n"
+        assert not all(session.closed for session in sessions), "the drain takes a while"
+        with pytest.raises(ConnectionRefusedError):
+            await system.open(uuid4(), url=gateway.url)
+
+        closes = await asyncio.gather(*(session.wait_closed() for session in sessions))
+        assert {close.code for close in closes} == {1012}
+        assert await asyncio.wait_for(gateway.process.wait(), 5) == 0
+        assert fullest_second([session.back_at for session in sessions]) <= RATE
+        last = max(session.back_at for session in sessions)
+        assert last - min(session.back_at for session in sessions) > (CLIENTS - 1) / RATE - 0.5
+        for session in sessions:
+            told = session.received[-1]
+            assert told.frame["type"] == "RECONNECT"
+            assert told.frame["reason"] == "restarting"
+            assert told.frame["afterMs"] <= 700, "it is not closed long before its slot"
+
+
+async def test_the_bound_goes_before_the_rate(system: System, house: House) -> None:
+    """Whoever were still there at the end would be cut off without a word."""
+    settings = {"CHAT_RECONNECTS_PER_SECOND": str(RATE), "CHAT_DRAIN_S": "0.8"}
+    async with own_gateway(house, **settings) as gateway:
+        sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
+        began = perf_counter()
+        gateway.process.send_signal(signal.SIGTERM)
+        closes = await asyncio.gather(*(session.wait_closed() for session in sessions))
+        assert {close.code for close in closes} == {1012}
+        assert max(session.back_at for session in sessions) - began < 2
+        assert await asyncio.wait_for(gateway.process.wait(), 5) == 0
+
+
+async def test_a_session_goes_on_until_its_wave(system: System, house: House) -> None:
+    """Both sides on the gateway that drains; what they say until the end is kept and delivered."""
+    async with own_gateway(house, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+        idle = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
+        chat = await Chat.begin(system, [gateway.url, gateway.url])
+        gateway.process.send_signal(signal.SIGTERM)
+        said = 0
+        while not any(device.sessions[0].closed for device in chat.devices):
+            try:
+                session = chat.devices[0].sessions[0]
+                chat.acknowledged.append(await session.send_message(chat.conversation, f"0 {said}"))
+                said += 1
+            except SessionClosed:
+                break
+        assert said, "nothing was said in the drain"
+        await asyncio.gather(*(one.wait_closed() for one in (*idle, chat.devices[1].sessions[0])))
+        history = await system.history(chat.users[1], chat.conversation)
+        kept = [one["messageId"] for one in history]
+        assert kept[: len(chat.acknowledged)] == [one["messageId"] for one in chat.acknowledged]
+
+
+async def test_every_gateway_is_restarted_under_load(system: System, house: House) -> None:
+    """One after the other, through the edge: nothing that was acknowledged is lost."""
+    async with chats_everywhere(system, each=2) as chats:
+        async with talking(chats), returning(chats):
+            await go_on(chats, 10)
+            for program in sorted(house.stack.gateway_ports()):
+                pid = house.send(program, signal.SIGTERM)
+                await house.came_back(program, since=pid)
+                await go_on(chats, 10)
+        await hold_together(system, house, chats, live="some")
+        closes = [
+            session.closed.code
+            for chat in chats
+            for device in chat.devices
+            for session in device.sessions
+            if session.closed and session is not device.sessions[-1]
+        ]
+        assert set(closes) == {1012}, "nobody was dropped"
+        assert len(closes) >= 2 * len(chats), "everybody was moved"
+
+
+@asynccontextmanager
+async def returning(chats: Sequence[Chat]) -> AsyncIterator[None]:
+    """Devices come back by themselves, also those that only listen."""
+    staying = [asyncio.create_task(one.stay()) for chat in chats for one in chat.devices]
+    try:
+        yield
+    finally:
+        await ended(*staying)
+
+
+# ------------------------------------------------------------------ age
+
+
+async def test_old_connections_are_sent_to_others(system: System, house: House) -> None:
+    """Not all at once, although they began together; the gateway stays and takes them again."""
+    async with own_gateway(house, CHAT_MAX_CONNECTION_AGE_S="4") as gateway:
+        began = perf_counter()
+        sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
+        opened = perf_counter() - began
+        closes = await asyncio.gather(*(session.wait_closed() for session in sessions))
+        assert {close.code for close in closes} == {1012}
+        ages = [session.received[-1].at - began for session in sessions]
+        assert min(ages) >= 2, "younger than half of it"
+        assert max(ages) <= opened + 4 + 0.5 + 0.5, "older than it, by more than a look"
+        assert fullest_second(ages) < CLIENTS, "all at once"
+        assert {one.received[-1].frame["reason"] for one in sessions} == {"rebalancing"}
+        assert await gateway.is_ready()
+        async with await system.open(uuid4(), url=gateway.url):
+            pass
