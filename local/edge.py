@@ -32,8 +32,10 @@ def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequ
         "user": "user root;" if os.getuid() == 0 else "",
         "files": str(files),
         "connections": str(files - 64),
-        "gateways": _servers(gateways),
-        "rests": _servers(rests),
+        # nginx counts a failure as made good when a later request *ends*. A WebSocket lasts: a
+        # gateway that was down for a moment would get one connection each 2 s for hours.
+        "gateways": _servers(gateways, "max_fails=0"),
+        "rests": _servers(rests, "fail_timeout=1s"),
         "listen": "\n".join(f"        listen {address};" for address in addresses),
         "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
     }
@@ -46,9 +48,9 @@ def _fill(template: str, values: Mapping[str, str]) -> str:
     return template
 
 
-def _servers(ports: Sequence[int]) -> str:
+def _servers(ports: Sequence[int], options: str) -> str:
     # nginx wants at least one, also where none is meant to run.
-    servers = [f"server 127.0.0.1:{port} fail_timeout=1s;" for port in ports]
+    servers = [f"server 127.0.0.1:{port} {options};" for port in ports]
     return "\n".join(f"        {server}" for server in servers or ["server 127.0.0.1:1 down;"])
 
 

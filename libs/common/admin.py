@@ -1,12 +1,17 @@
-"""The admin port of a role: /livez, /readyz and /metrics. Never on the edge."""
+"""The admin port of a role: /livez, /readyz, /metrics and /trace. Never on the edge."""
 
 import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
+from urllib.parse import parse_qs, urlsplit
+from uuid import UUID
 
+import msgspec
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+from libs.common.passages import PASSAGES
 
 STALL_S: Final = 10.0
 """A process whose loop has not turned for so long is not alive. Servers that are away never
@@ -47,7 +52,17 @@ class Health:
             if self._waiting_for is None:
                 return HTTPStatus.OK, "ready\n"
             return HTTPStatus.SERVICE_UNAVAILABLE, f"not ready: {self._waiting_for}\n"
-        return HTTPStatus.NOT_FOUND, "there is /livez, /readyz and /metrics\n"
+        return HTTPStatus.NOT_FOUND, "there is /livez, /readyz, /metrics and /trace?id=\n"
+
+
+def trace(query: str) -> tuple[HTTPStatus, str]:
+    """What this process remembers of the message `id=…`, as JSON: see `passages`."""
+    try:
+        message_id = UUID(parse_qs(query)["id"][0])
+    except (LookupError, ValueError):
+        return HTTPStatus.BAD_REQUEST, "say which message: /trace?id=<its UUID>\n"
+    answer = {"since": PASSAGES.since(), "passages": PASSAGES.of(message_id)}
+    return HTTPStatus.OK, msgspec.json.encode(answer).decode()
 
 
 def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
@@ -57,6 +72,9 @@ def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
         def do_GET(self) -> None:
             if self.path == "/metrics":
                 self._answer(HTTPStatus.OK, generate_latest(), CONTENT_TYPE_LATEST)
+            elif self.path.startswith("/trace"):
+                status, text = trace(urlsplit(self.path).query)
+                self._answer(status, text.encode(), "application/json")
             else:
                 status, text = health.answer(self.path)
                 self._answer(status, text.encode(), "text/plain; charset=utf-8")

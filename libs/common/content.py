@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from enum import Enum, auto
 from functools import lru_cache
-from itertools import takewhile
+from itertools import count, takewhile
 from struct import Struct
 from typing import Any, Final, NamedTuple, cast
 
@@ -21,6 +21,8 @@ from aiormq.exceptions import AMQPConnectionError
 from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
+
+from libs.common.passages import PASSAGES, Act, Entry, now
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 """Types of frames."""
@@ -73,6 +75,9 @@ Payload = tuple[bytes, int, int]
 """Bytes, and from where to where in them."""
 
 
+_names = count()
+
+
 class ContentChannel:
     """The content of one channel, which is in confirm mode."""
 
@@ -80,6 +85,8 @@ class ContentChannel:
         """Use `ContentStream.channel`. `most_in_frame`: bytes of content in one frame."""
         self._stream = stream
         self._number = number
+        self._name = next(_names)
+        """For PASSAGES: numbers are given out again."""
         self._most_in_frame = most_in_frame
         self._consumers: dict[bytes, Receive] = {}
         self._published = 0
@@ -115,11 +122,13 @@ class ContentChannel:
             part = body[start : start + self._most_in_frame]
             frames += (FRAME.pack(BODY, self._number, len(part)), part, END)
         self._stream.write(b"".join(frames))
+        PASSAGES.add(Entry(now(), Act.PUBLISHED, self._name, self._published, False, body, queue))
         return outcome
 
     def acknowledge(self, delivery_tag: int, *, multiple: bool) -> bool:
         """False when the channel is gone: what was not acknowledged goes to another."""
         if not self._is_lost:
+            PASSAGES.add(Entry(now(), Act.ACKNOWLEDGED, self._name, delivery_tag, multiple))
             self._stream.write(
                 _ACK.pack(METHOD, self._number, 13, BASIC, ACK, delivery_tag, multiple) + END
             )
@@ -144,7 +153,7 @@ class ContentChannel:
         """Basic.Ack or Basic.Nack."""
         data, at, _ = payload
         newest, flags = _TAG.unpack_from(data, at + _METHOD.size)
-        is_multiple = flags & 1
+        is_multiple = bool(flags & 1)
         tags = (
             list(takewhile(lambda tag: tag <= newest, self._unconfirmed))
             if is_multiple
@@ -155,6 +164,9 @@ class ContentChannel:
             if waiting is not None and not waiting.done():
                 waiting.set_result(Outcome.RETURNED if tag in self._returned else outcome)
             self._returned.discard(tag)
+        PASSAGES.add(
+            Entry(now(), Act.SETTLED, self._name, newest, is_multiple, outcome=outcome.name)
+        )
 
     def delivered(self, payload: Payload) -> None:
         """Basic.Deliver: a header and the content follow."""
@@ -200,6 +212,7 @@ class ContentChannel:
         receive, delivery_tag, redelivered, routing_key = self._arriving
         if receive is None:
             return
+        PASSAGES.add(Entry(now(), Act.TAKEN, self._name, delivery_tag, False, body, routing_key))
         try:
             receive(Incoming(body, delivery_tag, redelivered, routing_key))
         except Exception:  # What comes behind it must be read (promise 9).
