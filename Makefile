@@ -2,7 +2,7 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo audit-verify bench load capacity chaos \
+.PHONY: help run up down status logs add remove token demo trace audit-verify bench load capacity chaos \
 	overload test lint format contracts lock
 .NOTPARALLEL:
 
@@ -46,6 +46,10 @@ token: ## print a JWT for development: USER=uuid [SCOPE=service]
 demo: ## two users chat through the running system
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) -m local.demo $(ARGS)
+
+trace: ## where a message went, with times: ID=messageId
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) -m local.trace "$(ID)" $(ARGS)
 
 audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an earlier run]
 	@local/bootstrap --python-only

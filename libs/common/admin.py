@@ -61,7 +61,7 @@ def trace(query: str) -> tuple[HTTPStatus, str]:
         message_id = UUID(parse_qs(query)["id"][0])
     except (LookupError, ValueError):
         return HTTPStatus.BAD_REQUEST, "say which message: /trace?id=<its UUID>\n"
-    answer = {"since": PASSAGES.since(), "passages": PASSAGES.of(message_id)}
+    answer = {"since": PASSAGES.since, "passages": PASSAGES.of(message_id)}
     return HTTPStatus.OK, msgspec.json.encode(answer).decode()
 
 

@@ -22,7 +22,9 @@ class RoleSettings(BaseSettings):
     """Fixed for a deployment; the same for all roles."""
     listen_host: str = "127.0.0.1"
     admin_port: int = Field(9090, ge=1, le=65535)
-    """/livez, /readyz and /metrics."""
+    """/livez, /readyz, /metrics and /trace."""
+    trace_mib: int = Field(8, ge=0)
+    """Memory for the AMQP messages that have passed lately, which /trace looks through."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

@@ -15,6 +15,7 @@ from libs.common import logs
 from libs.common.admin import Health, serve_admin
 from libs.common.broker import Broker, BrokerLost
 from libs.common.config import RoleSettings
+from libs.common.passages import PASSAGES
 
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 2.0
@@ -56,6 +57,7 @@ def run(
 ) -> None:
     """Runs `main` until it returns; a process of a role is this and nothing besides."""
     logs.configure(role, settings.instance, settings.log_level)
+    PASSAGES.most_bytes = settings.trace_mib << 20
     uvloop.run(_live(settings, main))
 
 

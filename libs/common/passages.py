@@ -16,6 +16,7 @@ from msgspec import Struct
 from libs.common.protocol.codec import named_in
 
 KEPT_BYTES: Final = 8 << 20
+now: Final = time.time
 ENTRY_BYTES: Final = 250
 """Of one entry besides its body, about."""
 
@@ -63,6 +64,8 @@ class Passages:
     def __init__(self, most_bytes: int = KEPT_BYTES) -> None:
         """With 0 it keeps nothing."""
         self.most_bytes = most_bytes
+        self.since = now()
+        """From when on all is remembered, in seconds since 1970."""
         self._entries: deque[Entry] = deque()
         self._bytes = 0
 
@@ -70,12 +73,9 @@ class Passages:
         self._bytes += len(entry.body) + ENTRY_BYTES
         self._entries.append(entry)
         while self._bytes > self.most_bytes:
-            self._bytes -= len(self._entries.popleft().body) + ENTRY_BYTES
-
-    def since(self) -> float | None:
-        """How far back it goes, in seconds since 1970; None while it is empty."""
-        entries = self._copy()
-        return entries[0].at if entries else None
+            oldest = self._entries.popleft()
+            self._bytes -= len(oldest.body) + ENTRY_BYTES
+            self.since = oldest.at
 
     def of(self, message_id: UUID) -> list[Passage]:
         """All AMQP messages with an item that names this message, in order."""
@@ -109,5 +109,3 @@ def _acts(entries: Sequence[Entry], act: Act, channel: int) -> Iterator[Entry]:
 
 PASSAGES: Final = Passages()
 """This process's."""
-
-now: Final = time.time

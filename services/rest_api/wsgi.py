@@ -8,6 +8,7 @@ import falcon
 from libs.common.admin import Health, serve_admin
 from libs.common.cache import BlockingCache
 from libs.common.config import load
+from libs.common.passages import PASSAGES
 from services.rest_api import problems
 from services.rest_api.access_log import AccessLog
 from services.rest_api.authentication import Authentication
@@ -53,6 +54,7 @@ class Service:
 
     def start(self) -> None:
         """After the fork. Servers that are away keep it unready, not from starting."""
+        PASSAGES.most_bytes = self._settings.trace_mib << 20
         self._admin = serve_admin(
             self._health, self._settings.listen_host, self._settings.admin_port
         )
