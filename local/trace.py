@@ -72,7 +72,8 @@ async def buried(amqp_url: str, message_id: UUID) -> str | None:
             if dead is None:
                 return None
             if message_id.bytes in dead.body:
-                return f"{dead.headers.get('x-source')}: {dead.headers.get('x-reason')}"
+                said = (str(dead.headers.get(name)) for name in ("x-source", "x-reason"))
+                return ": ".join(said)
     return None
 
 

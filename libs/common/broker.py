@@ -18,6 +18,7 @@ from aiormq.channel import Channel as UnderlayChannel
 from aiormq.exceptions import AMQPError
 from yarl import URL
 
+from libs.common import tracing
 from libs.common.content import ContentChannel, ContentStreams, Incoming, Outcome
 from libs.common.topology import DEAD, Queue
 
@@ -95,7 +96,9 @@ class Channel:
         Raises Unroutable, Overloaded, BrokerLost. Two publishes that were started in an order
         arrive in that order, whether or not the first was awaited.
         """
-        self._check(queue, await self._content.publish(queue, body, lasting=lasting))
+        headers = None if tracing.spans is None else tracing.spans.headers()
+        outcome = await self._content.publish(queue, body, lasting=lasting, headers=headers)
+        self._check(queue, outcome)
 
     async def bury(self, body: bytes, *, source: str, reason: str) -> None:
         """Puts what could not be processed into `chat.dead`, with where from and why."""

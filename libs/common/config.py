@@ -25,6 +25,10 @@ class RoleSettings(BaseSettings):
     """/livez, /readyz, /metrics and /trace."""
     trace_mib: int = Field(8, ge=0)
     """Memory for the AMQP messages that have passed lately, which /trace looks through."""
+    otlp_endpoint: str | None = Field(None, pattern="^https?://.*[^/]$")
+    """Base URL of an OpenTelemetry collector (OTLP over HTTP). None: nothing is traced."""
+    trace_sampling: float = Field(0.01, ge=0, le=1)
+    """Which part of the messages is traced; the same for all roles."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 

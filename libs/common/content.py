@@ -39,8 +39,9 @@ _METHOD: Final = Struct(">HH")
 _TAG: Final = Struct(">QB")
 _ACK: Final = Struct(">BHIHHQB")
 _HEADER: Final = Struct(">BHIHHQHBB")
-_SIZE: Final = Struct(">Q")
+_SIZE_AND_FLAGS: Final = Struct(">QH")
 _MANDATORY: Final = b"\x01"
+_HAS_HEADERS: Final = 1 << 13
 _DELIVERY_MODE_AND_MESSAGE_ID: Final = 1 << 12 | 1 << 7
 _HEARTBEAT: Final = FRAME.pack(HEARTBEAT, 0, 0) + END
 ALIVE_S: Final = 1.0
@@ -56,6 +57,8 @@ class Incoming(NamedTuple):
     delivery_tag: int
     redelivered: bool
     routing_key: str
+    traceparent: str | None = None
+    """Its W3C trace context, where it was traced."""
 
 
 class Outcome(Enum):
@@ -99,6 +102,7 @@ class ContentChannel:
         self._arriving: tuple[Receive | None, int, bool, str] | None = None
         self._parts: list[bytes] = []
         self._missing = 0
+        self._headers: dict[str, Any] = {}
 
     def publish(
         self, queue: str, body: bytes, *, lasting: bool, headers: dict[str, Any] | None = None
@@ -186,11 +190,13 @@ class ContentChannel:
 
     def header(self, payload: Payload) -> None:
         """How much content follows."""
-        data, at, end = payload
+        data, at, _ = payload
+        self._missing, flags = _SIZE_AND_FLAGS.unpack_from(data, at + _METHOD.size)
         if self._arriving is None:
-            _, _, header = pamqp.frame.unmarshal(data[at - FRAME.size : end + len(END)])
-            self._returned.add(int(cast(ContentHeader, header).properties.message_id or 0))
-        [self._missing] = _SIZE.unpack_from(data, at + _METHOD.size)
+            self._returned.add(int(_properties(payload).message_id or 0))
+        elif flags & _HAS_HEADERS:
+            # Only what is traced, dead or came again: reading them costs as much as all the rest.
+            self._headers = _properties(payload).headers or {}
         if not self._missing:
             self._take(b"")
 
@@ -210,11 +216,13 @@ class ContentChannel:
         if self._arriving is None:
             return
         receive, delivery_tag, redelivered, routing_key = self._arriving
+        headers, self._headers = self._headers, {}
         if receive is None:
             return
         PASSAGES.add(Entry(now(), Act.TAKEN, self._name, delivery_tag, False, body, routing_key))
         try:
-            receive(Incoming(body, delivery_tag, redelivered, routing_key))
+            traceparent = headers.get("traceparent")
+            receive(Incoming(body, delivery_tag, redelivered, routing_key, traceparent))
         except Exception:  # What comes behind it must be read (promise 9).
             log.exception("receiving failed", routing_key=routing_key)
 
@@ -333,6 +341,13 @@ class ContentStreams(TransportFactory):
         except OSError as error:
             raise AMQPConnectionError(*error.args) from error
         return reader, asyncio.StreamWriter(transport, stream, reader, loop)
+
+
+def _properties(payload: Payload) -> Basic.Properties:
+    """Of a content header."""
+    data, at, end = payload
+    _, _, header = pamqp.frame.unmarshal(data[at - FRAME.size : end + len(END)])
+    return cast(ContentHeader, header).properties
 
 
 @lru_cache(maxsize=4096)

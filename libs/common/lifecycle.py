@@ -11,7 +11,7 @@ from typing import Any, Final
 import structlog
 import uvloop
 
-from libs.common import logs
+from libs.common import logs, tracing
 from libs.common.admin import Health, serve_admin
 from libs.common.broker import Broker, BrokerLost
 from libs.common.config import RoleSettings
@@ -58,6 +58,7 @@ def run(
     """Runs `main` until it returns; a process of a role is this and nothing besides."""
     logs.configure(role, settings.instance, settings.log_level)
     PASSAGES.most_bytes = settings.trace_mib << 20
+    tracing.start(role, settings)
     uvloop.run(_live(settings, main))
 
 
@@ -80,6 +81,7 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
         health.stop()
         beating.cancel()
         admin.shutdown()
+        tracing.stop()
         log.info("stopped")
 
 

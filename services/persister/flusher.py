@@ -10,7 +10,7 @@ from uuid import UUID
 
 import structlog
 
-from libs.common import topology
+from libs.common import topology, tracing
 from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
 from libs.common.content import Incoming
 from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, REDELIVERED, STAGE
@@ -55,6 +55,7 @@ class Parcel:
     searched: list[UUID]
     """Conversations to index."""
     malformed: list[Malformed]
+    traceparent: str | None
 
 
 class Flusher:
@@ -112,7 +113,15 @@ class Flusher:
         entries = [write for write in writes if not isinstance(write, Barrier | Index)]
         barriers = [write for write in writes if isinstance(write, Barrier)]
         searched = [write.conversation_id for write in writes if isinstance(write, Index)]
-        parcel = Parcel(stream, incoming.delivery_tag, entries, barriers, searched, malformed)
+        parcel = Parcel(
+            stream,
+            incoming.delivery_tag,
+            entries,
+            barriers,
+            searched,
+            malformed,
+            incoming.traceparent,
+        )
         stream.held += 1
         stream.empty.clear()
         due = self._pending.due()
@@ -145,11 +154,18 @@ class Flusher:
         entries = [entry for parcel in parcels for entry in parcel.entries]
         BATCH_SIZE.labels("store").observe(len(entries))
         with STAGE.labels("store").time():
-            dead = await failures.store(entries, self._store.write)
+            dead = await self._stored(entries, parcels)
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
         await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
         self._indexer.request(searched for parcel in parcels for searched in parcel.searched)
+
+    async def _stored(self, entries: Sequence[Entry], parcels: Sequence[Parcel]) -> list[Dead]:
+        """Those that PostgreSQL refuses."""
+        if tracing.spans is None:
+            return await failures.store(entries, self._store.write)
+        with tracing.spans.batch("store", entries, {one.traceparent for one in parcels}):
+            return await failures.store(entries, self._store.write)
 
     async def _answer(self, barriers: Iterable[Barrier]) -> None:
         passed: dict[str, list[BarrierPassed]] = defaultdict(list)

@@ -17,7 +17,7 @@ from uuid import UUID
 import stamina
 import structlog
 
-from libs.common import topology
+from libs.common import topology, tracing
 from libs.common.broker import Channel, Overloaded, Unroutable
 from libs.common.content import Incoming
 from libs.common.domain.heads import is_warm
@@ -96,6 +96,8 @@ class Worker:
         self._waiting = Waiting()
         self._loading: asyncio.Task[Loaded] | None = None
         self._unacknowledged = Unacknowledged()
+        self._parents: dict[int, str] = {}
+        """By delivery tag, the traceparent of an AMQP message whose batch was sampled."""
         self._count_waiting = WAITING.labels(str(partition)).set
         self._epoch: int | None = None
         self._warmth: bytes | None = None
@@ -149,7 +151,7 @@ class Worker:
                     await self._acknowledge()
                     continue
                 started = loop.time()
-                await self._process(arrivals)
+                await (self._process if tracing.spans is None else self._traced)(arrivals)
                 took = loop.time() - started
                 STAGE.labels("router_batch").observe(took)
                 if (rest := rest_s(len(arrivals), took, pacing_s)) > 0:
@@ -203,6 +205,13 @@ class Worker:
         return len(arrivals), await self._insist(lambda: self._memory.load(happened, repeated))
 
     # --- a batch's way ---------------------------------------------------------------------
+
+    async def _traced(self, arrivals: Sequence[Arrival]) -> None:
+        """`_process`, with a span of each message that is sampled."""
+        assert tracing.spans is not None
+        came_by = {self._parents.pop(arrival.tag, None) for arrival in arrivals}
+        with tracing.spans.batch("route", events(arrivals), came_by):
+            await self._process(arrivals)
 
     async def _process(self, arrivals: Sequence[Arrival]) -> None:
         if self._epoch is None:
@@ -259,6 +268,8 @@ class Worker:
                 REDELIVERED.inc()
             await self._bury(malformed)
             self._unacknowledged.came(tag, len(items))
+            if message.traceparent is not None and tracing.spans is not None and items:
+                self._parents[tag] = message.traceparent
         return arrivals
 
     async def _keep(self, decided: Decisions, epoch: int) -> None:

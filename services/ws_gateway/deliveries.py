@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
+from libs.common import tracing
 from libs.common.content import Incoming
 from libs.common.metrics import BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
@@ -36,6 +37,13 @@ class Deliveries:
         for part in malformed:
             log.error("malformed delivery", reason=part.reason)
             self._bury(part)
+        if tracing.spans is None:
+            self._deliver_all(deliveries)
+        else:
+            with tracing.spans.batch("deliver", deliveries, (incoming.traceparent,)):
+                self._deliver_all(deliveries)
+
+    def _deliver_all(self, deliveries: Sequence[Delivery]) -> None:
         for delivery in deliveries:
             try:
                 self._deliver(delivery)

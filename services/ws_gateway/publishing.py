@@ -8,6 +8,7 @@ from typing import Final
 
 import structlog
 
+from libs.common import tracing
 from libs.common.broker import Channel, Overloaded, Unroutable
 from libs.common.domain.partition import partition_of
 from libs.common.metrics import DEAD_LETTERS
@@ -108,9 +109,16 @@ class Publishing:
             self._on_congestion(False)
 
     async def _publish_events(self, partition: int, batch: list[Event]) -> None:
+        if tracing.spans is None:
+            await self._publish_batch(partition, batch)
+        else:
+            with tracing.spans.batch("publish", batch):
+                await self._publish_batch(partition, batch)
+        self._gone(sum(map(_size, batch)))
+
+    async def _publish_batch(self, partition: int, batch: list[Event]) -> None:
         for body in EVENTS.encode_parts(batch):
             await self._publish_until_taken(events(partition).name, body)
-        self._gone(sum(map(_size, batch)))
 
     async def _publish_until_taken(self, queue: str, body: bytes) -> None:
         backoff = BACKOFF_FIRST_S

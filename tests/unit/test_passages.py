@@ -13,7 +13,7 @@ from libs.common.protocol.codec import DELIVERIES, EVENTS, WRITES
 from libs.common.protocol.deliveries import Answer, ToUser
 from libs.common.protocol.events import Delivered, Send
 from libs.common.protocol.frames import MessageSent, encode_frame
-from libs.common.protocol.writes import InsertMessage, MarkDelivered
+from libs.common.protocol.writes import InsertMessage, MarkDelivered, Write
 
 MESSAGE, OTHER, PLACE = uuid7(), uuid7(), uuid4()
 
@@ -57,7 +57,7 @@ def test_what_holds_a_frame_is_named_by_it() -> None:
 
 def test_also_what_happens_to_it_later() -> None:
     delivered = Delivered(PLACE, uuid4(), [OTHER, MESSAGE], 1)
-    writes = [
+    writes: list[Write] = [
         InsertMessage(PLACE, 2, OTHER, uuid4(), None, "x", 1),
         MarkDelivered(PLACE, 3, [MESSAGE], 1),
     ]
