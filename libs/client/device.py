@@ -29,12 +29,17 @@ class Device:
         token: str,
         *,
         on_frame: Callable[[Received], None] | None = None,
+        waits_for_slot: bool = True,
     ) -> None:
-        """`url` is asked before each connect."""
+        """`url` is asked before each connect.
+
+        Without `waits_for_slot` it comes back at once, which no client in the field may.
+        """
         self.sessions: list[Session] = []
         self._url = url
         self._token = token
         self._on_frame = on_frame
+        self._waits_for_slot = waits_for_slot
         self._connecting = asyncio.Lock()
 
     async def session(self) -> Session:
@@ -42,7 +47,8 @@ class Device:
         async with self._connecting:
             backoff = BACKOFF_FIRST_S
             while not self.sessions or self.sessions[-1].closed:
-                await self._until_slot()
+                if self._waits_for_slot:
+                    await self._until_slot()
                 try:
                     session = await Session.open(self._url(), self._token, on_frame=self._on_frame)
                     self.sessions.append(session)

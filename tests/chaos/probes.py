@@ -227,7 +227,9 @@ class Probes:
         def heard(received: Received) -> None:
             self._hear(probe, received)
 
-        device = Device(url, self._system.token(user), on_frame=heard)
+        # What is measured is when the service can be had again, not when a client may try.
+        token = self._system.token(user)
+        device = Device(url, token, on_frame=heard, waits_for_slot=False)
         probe = Probe(user=user, conversation=conversation, home=home, device=device)
         return probe
 
