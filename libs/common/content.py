@@ -22,6 +22,7 @@ from pamqp.commands import Basic
 from pamqp.header import ContentHeader
 from yarl import URL
 
+from libs.common import tracing
 from libs.common.passages import PASSAGES, Act, Entry, now
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
@@ -102,7 +103,7 @@ class ContentChannel:
         self._arriving: tuple[Receive | None, int, bool, str] | None = None
         self._parts: list[bytes] = []
         self._missing = 0
-        self._headers: dict[str, Any] = {}
+        self._traceparent: str | None = None
 
     def publish(
         self, queue: str, body: bytes, *, lasting: bool, headers: dict[str, Any] | None = None
@@ -193,10 +194,11 @@ class ContentChannel:
         data, at, _ = payload
         self._missing, flags = _SIZE_AND_FLAGS.unpack_from(data, at + _METHOD.size)
         if self._arriving is None:
-            self._returned.add(int(_properties(payload).message_id or 0))
-        elif flags & _HAS_HEADERS:
-            # Only what is traced, dead or came again: reading them costs as much as all the rest.
-            self._headers = _properties(payload).headers or {}
+            tag = int(_properties(payload).message_id or 0)
+            self._returned.add(tag)
+            PASSAGES.add(Entry(now(), Act.SETTLED, self._name, tag, outcome=Outcome.RETURNED.name))
+        elif flags & _HAS_HEADERS and tracing.spans is not None:
+            self._traceparent = _traceparent(payload)
         if not self._missing:
             self._take(b"")
 
@@ -216,12 +218,11 @@ class ContentChannel:
         if self._arriving is None:
             return
         receive, delivery_tag, redelivered, routing_key = self._arriving
-        headers, self._headers = self._headers, {}
+        traceparent, self._traceparent = self._traceparent, None
         if receive is None:
             return
         PASSAGES.add(Entry(now(), Act.TAKEN, self._name, delivery_tag, False, body, routing_key))
         try:
-            traceparent = headers.get("traceparent")
             receive(Incoming(body, delivery_tag, redelivered, routing_key, traceparent))
         except Exception:  # What comes behind it must be read (promise 9).
             log.exception("receiving failed", routing_key=routing_key)
@@ -348,6 +349,12 @@ def _properties(payload: Payload) -> Basic.Properties:
     data, at, end = payload
     _, _, header = pamqp.frame.unmarshal(data[at - FRAME.size : end + len(END)])
     return cast(ContentHeader, header).properties
+
+
+def _traceparent(payload: Payload) -> str | None:
+    """What others have put there is theirs: of any type."""
+    found = (_properties(payload).headers or {}).get("traceparent")
+    return found if isinstance(found, str) else None
 
 
 @lru_cache(maxsize=4096)

@@ -101,7 +101,7 @@ async def test_a_message_that_was_buried(house: House) -> None:
         await queues.take_dead()
     assert code == 1
     assert "PostgreSQL does not have it" in printed
-    assert "chat.dead has it, writes: CONVERSATION_NOT_FOUND" in printed
+    assert "chat.dead has it, writes: 23503: " in printed, "no such conversation"
 
 
 async def test_a_message_that_nobody_knows(house: House) -> None:

@@ -7,7 +7,7 @@ import pamqp.frame
 from pamqp.commands import Basic
 from uuid_utils.compat import uuid7
 
-from libs.common.content import ContentStream
+from libs.common.content import ContentStream, Outcome
 from libs.common.passages import ENTRY_BYTES, PASSAGES, Act, Entry, Passages
 from libs.common.protocol.codec import DELIVERIES, EVENTS, WRITES
 from libs.common.protocol.deliveries import Answer, ToUser
@@ -126,3 +126,22 @@ async def test_every_channel_tells() -> None:
     assert sent.ended_at is not None
     assert taken.ended_at is not None
     assert sent.at <= sent.ended_at <= taken.at <= taken.ended_at
+
+
+async def test_what_no_queue_took_is_not_called_confirmed() -> None:
+    """RabbitMQ returns it, and confirms it after that."""
+    stream = ContentStream(asyncio.StreamReader())
+    message_id = UUID(str(uuid7()))
+    body, queue = EVENTS.encode([send(message_id)]), "chat.events.9"
+    outcome = stream.channel(8, 1_000).publish(queue, body, lasting=False)
+    stream.data_received(
+        pamqp.frame.marshal(Basic.Return(312, "NO_ROUTE", "", queue), 8)
+        + pamqp.frame.marshal(
+            pamqp.header.ContentHeader(0, len(body), Basic.Properties(message_id="1")), 8
+        )
+        + pamqp.frame.marshal(pamqp.body.ContentBody(body), 8)
+        + pamqp.frame.marshal(Basic.Ack(1), 8)
+    )
+    assert await outcome is Outcome.RETURNED
+    [found] = PASSAGES.of(message_id)
+    assert found.outcome == "RETURNED"
