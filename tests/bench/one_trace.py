@@ -74,9 +74,9 @@ def lines(collector: Collector, message_id: UUID) -> Sequence[str]:
 
 
 def _links(one: Collected, batches: Mapping[bytes, Collected]) -> str:
-    """The batches, with how many messages each merges."""
+    """The batches, with how many messages and batches each merges."""
     found = [batches[link.span_id] for link in one.span.links if link.span_id in batches]
-    return "".join(f" ⇢ batch {b.span.name} of {len(b.span.links)} links" for b in found)
+    return "".join(f" ⇢ {batch.span.name}, {len(batch.span.links)} links" for batch in found)
 
 
 def _ms(ns: int) -> str:

@@ -94,7 +94,9 @@ class House:
         )
         self.gateway = SimpleNamespace(
             loop=SimpleNamespace(time=lambda: self.now),
-            settings=SimpleNamespace(max_buffered_bytes=1 << 20, heartbeat_seconds=30),
+            settings=SimpleNamespace(
+                max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
+            ),
             connections=set(),
             congested=False,
             flush_soon=self.dirty.append,
