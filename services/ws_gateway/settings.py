@@ -12,7 +12,7 @@ class GatewaySettings(RoleSettings):
     listen_port: int = Field(8083, ge=1, le=65535)
     gateway_pacing_ms: float = Field(2.0, ge=0)
     """The least time from one AMQP message to the next of the same partition."""
-    receipt_patience_ms: float = Field(20.0, ge=0)
+    receipt_patience_ms: float = Field(100.0, ge=0)
     """How long a DELIVERED may wait for others: each costs as much as a message otherwise."""
     heartbeat_seconds: int = Field(30, ge=1)
     """A connection that was silent for so long is pinged."""

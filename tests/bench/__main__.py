@@ -38,6 +38,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0, help="of each measurement")
     parser.add_argument("--pairs", type=int, default=100, help="of users: twice as many sockets")
     parser.add_argument("--rates", type=float, nargs="*", default=[0, 1000], help="0: closed loop")
+    parser.add_argument("--no-targets", action="store_true", help="only the rates")
     arguments = parser.parse_args()
     # Two partitions, as the prototype of DESIGN.md, section 9, had.
     environ = UNLIMITED | {"CHAT_PARTITIONS": "2"} | dict(os.environ)
@@ -62,8 +63,10 @@ def main() -> None:
             )
             sections[name] = measure(stack, plan)
             show(name, sections[name])
-        print("\nthe service description's targets …", flush=True)
-        figures = measure_targets(stack, environment)
+        figures: list[Figure] = []
+        if not arguments.no_targets:
+            print("\nthe service description's targets …", flush=True)
+            figures = measure_targets(stack, environment)
     finally:
         stack.stop()
     fixed = [section for name, section in sections.items() if name.endswith("/s")]
