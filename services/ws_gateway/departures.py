@@ -52,12 +52,8 @@ def at_once(every_s: float, per_second: float) -> int:
     return int(per_second * SLACK * every_s)
 
 
-def spread(clients: int, least_s: float, per_second: float) -> Sequence[float]:
-    """Seconds to wait for each of `clients` that are closed at once: a slot each, in any order.
-
-    Over `least_s`, or longer where `per_second` says so.
-    """
-    over_s = max(least_s, clients / (per_second * SLACK))
+def spread(clients: int, over_s: float) -> Sequence[float]:
+    """Seconds to wait for each of `clients` that are closed at once: a slot each, in any order."""
     slots = [(number + random.random()) * over_s / clients for number in range(clients)]
     random.shuffle(slots)
     return slots

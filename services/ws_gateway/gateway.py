@@ -129,10 +129,9 @@ class Gateway:
             self._on_congestion(False)
         self._send_away(tuple(self.connections), self.settings.reconnect_spread_ms / 1000, reason)
 
-    def _send_away(self, leaving: Sequence[Connection], least_s: float, reason: str) -> None:
+    def _send_away(self, leaving: Sequence[Connection], over_s: float, reason: str) -> None:
         """All at once, to come back one by one."""
-        slots = spread(len(leaving), least_s, self.settings.reconnects_per_second)
-        for connection, after_s in zip(leaving, slots, strict=True):
+        for connection, after_s in zip(leaving, spread(len(leaving), over_s), strict=True):
             connection.send_away(after_s, reason)
 
     # --- what concerns all connections ---------------------------------------------------

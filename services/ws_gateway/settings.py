@@ -33,8 +33,7 @@ class GatewaySettings(RoleSettings):
     reconnects_per_second: int = Field(200, ge=10)
     """Clients of this gateway that are sent to another in any second: by a drain, or by age."""
     reconnect_spread_ms: int = Field(5_000, ge=1)
-    """Without a broker all are closed at once. They come back over so long, or longer where
-    `reconnects_per_second` says so."""
+    """Without a broker all are closed at once, and come back over so long."""
     drain_s: float = Field(60.0, gt=0)
     """After SIGTERM every client has left by then, at a higher rate if it must be. The process
     ends up to 5 s later."""

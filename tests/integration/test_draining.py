@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from time import perf_counter
 from uuid import uuid4
@@ -40,12 +40,17 @@ async def house() -> AsyncIterator[House]:
 
 
 @dataclass
-class OwnGateway:
-    """A process beside those of the stack, with settings of its own. Use `own_gateway`."""
+class Own:
+    """A process beside those of the stack, with settings of its own. Use `own`."""
 
     process: asyncio.subprocess.Process
-    url: str
+    port: int
     admin: str
+
+    @property
+    def url(self) -> str:
+        """Where clients of a gateway connect."""
+        return f"ws://127.0.0.1:{self.port}/api/chat/ws"
 
     async def probe(self, path: str) -> str:
         async with httpx.AsyncClient() as client:
@@ -57,28 +62,41 @@ class OwnGateway:
         except httpx.TransportError:
             return False
 
+    async def is_stopping(self) -> bool:
+        return await self.probe("/readyz") == "not ready: stopping\n"
+
 
 @asynccontextmanager
-async def own_gateway(house: House, **variables: str) -> AsyncIterator[OwnGateway]:
+async def own(house: House, command: Sequence[str], **variables: str) -> AsyncIterator[Own]:
+    """Started when it is ready; ended at the end."""
     port, admin = free_port(), free_port()
-    own = {
-        "CHAT_INSTANCE": "gateway-own",
+    ours = {
+        "CHAT_INSTANCE": "own",
         "CHAT_LISTEN_PORT": str(port),
         "CHAT_ADMIN_PORT": str(admin),
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "services.ws_gateway"),
-        cwd=ROOT,
-        env=environment.load(house.stack.layout) | own | variables,
+        *command, cwd=ROOT, env=environment.load(house.stack.layout) | ours | variables
     )
-    gateway = OwnGateway(process, f"ws://127.0.0.1:{port}/api/chat/ws", f"http://127.0.0.1:{admin}")
+    started = Own(process, port, f"http://127.0.0.1:{admin}")
     try:
-        await until(gateway.is_ready, 20, "the own gateway is ready")
-        yield gateway
+        await until(started.is_ready, 20, "the own process is ready")
+        yield started
     finally:
         if process.returncode is None:
             process.kill()
         await process.wait()
+
+
+def own_gateway(house: House, **variables: str) -> AbstractAsyncContextManager[Own]:
+    return own(house, (sys.executable, "-m", "services.ws_gateway"), **variables)
+
+
+def own_rest(house: House) -> AbstractAsyncContextManager[Own]:
+    gunicorn = f"{sys.prefix}/bin/gunicorn"
+    return own(
+        house, (gunicorn, "-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app")
+    )
 
 
 def free_port() -> int:
@@ -95,11 +113,7 @@ async def test_a_drain_sends_clients_away_slot_by_slot(system: System, house: Ho
     async with own_gateway(house, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
         sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
         gateway.process.send_signal(signal.SIGTERM)
-
-        async def is_unready() -> bool:
-            return await gateway.probe("/readyz") == "not ready: stopping\n"
-
-        await until(is_unready, 2, "unready long before the end")
+        await until(gateway.is_stopping, 2, "unready long before the end")
         assert await gateway.probe("/livez") == "alive\n"
         assert not all(session.closed for session in sessions), "the drain takes a while"
         with pytest.raises(ConnectionRefusedError):
@@ -202,3 +216,29 @@ async def test_old_connections_are_sent_to_others(system: System, house: House) 
         assert await gateway.is_ready()
         async with await system.open(uuid4(), url=gateway.url):
             pass
+
+
+# ------------------------------------------------------------------ the REST API
+
+
+async def test_rest_is_unready_while_it_answers_its_last_call(system: System, house: House) -> None:
+    """A search that waits for PostgreSQL: it is answered, and meanwhile nobody sends another."""
+    anna = uuid4()
+    await system.conversation(anna, uuid4())
+    async with own_rest(house) as rest:
+        base, token = f"http://127.0.0.1:{rest.port}/api/chat", system.token(anna)
+        async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
+            async with house.database.transaction():
+                await house.database.execute("lock table messages in access exclusive mode")
+                call = asyncio.create_task(client.get(f"{base}/messages/search?q=x", timeout=20))
+                await until(lambda: waits(house), 10, "the search waits")
+                rest.process.send_signal(signal.SIGTERM)
+                await until(rest.is_stopping, 5, "unready before the call is answered")
+                assert not call.done()
+            assert (await call).status_code == 200
+        assert await asyncio.wait_for(rest.process.wait(), 10) == 0
+
+
+async def waits(house: House) -> bool:
+    """Whether anybody waits for our lock."""
+    return bool(await house.database.fetchval("select count(*) from pg_locks where not granted"))
