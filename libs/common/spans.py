@@ -21,6 +21,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -94,8 +95,9 @@ class Spans:
                 "service.instance.id": instance,
             }
         )
+        # `batch` has chosen already; `close` is called.
         self._provider = TracerProvider(
-            resource=resource, id_generator=self._ids, shutdown_on_exit=False
+            ALWAYS_ON, resource, shutdown_on_exit=False, id_generator=self._ids
         )
         exporter = exporter or OTLPSpanExporter(f"{endpoint}/v1/traces", timeout=EXPORT_S)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
