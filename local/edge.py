@@ -3,12 +3,13 @@
 import json
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from pathlib import Path
 
 from local.layout import Layout
 from local.ports import has_ipv6_loopback
 
-TEMPLATE = "local/nginx.conf"
+TEMPLATE = Path(__file__).with_name("nginx.conf")
 
 # What nginx itself answers when no service does: name of the location, status, code, title, detail.
 PROBLEMS = (
@@ -23,32 +24,53 @@ PROBLEMS = (
 
 def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequence[int]) -> None:
     """Write nginx.conf: listen on `port`, pass requests to the gateways' and REST's ports."""
-    # Inherited from us by way of supervisord.
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    addresses = [f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else [])
+    layout.nginx_config.write_text(
+        configuration(
+            # Inherited from us by way of supervisord.
+            files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+            listen=[f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else []),
+            gateways=[f"127.0.0.1:{port}" for port in gateways],
+            rests=[f"127.0.0.1:{port}" for port in rests],
+            # The clone may lie where nobody but root may look, so the workers stay root there too;
+            # they listen on loopback only.
+            user="user root;" if os.getuid() == 0 else "",
+        )
+    )
+
+
+def configuration(
+    *,
+    files: int,
+    listen: Sequence[str],
+    gateways: Sequence[str],
+    rests: Sequence[str],
+    user: str = "",
+    resolver: str = "",
+) -> str:
+    """nginx.conf, all paths in it relative to nginx's folder (nginx -p).
+
+    `files`: how many one worker may open. `gateways`, `rests`: addresses with what else nginx's
+    `server` may say. `user`, `resolver`: whole directives.
+    """
     values = {
-        # The clone may lie where nobody but root may look, so the workers stay root there too;
-        # they listen on loopback only.
-        "user": "user root;" if os.getuid() == 0 else "",
+        "user": user,
         "files": str(files),
         "connections": str(files - 64),
+        "resolver": resolver,
         "gateways": _servers(gateways),
         "rests": _servers(rests),
-        "listen": "\n".join(f"        listen {address};" for address in addresses),
+        "listen": "\n".join(f"        listen {address};" for address in listen),
         "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
     }
-    layout.nginx_config.write_text(_fill((layout.root / TEMPLATE).read_text(), values))
-
-
-def _fill(template: str, values: Mapping[str, str]) -> str:
+    text = TEMPLATE.read_text()
     for name, value in values.items():
-        template = template.replace(f"@{name}@", value)
-    return template
+        text = text.replace(f"@{name}@", value)
+    return text
 
 
-def _servers(ports: Sequence[int]) -> str:
+def _servers(addresses: Sequence[str]) -> str:
     # nginx wants at least one, also where none is meant to run.
-    servers = [f"server 127.0.0.1:{port} fail_timeout=1s;" for port in ports]
+    servers = [f"server {address} fail_timeout=1s;" for address in addresses]
     return "\n".join(f"        {server}" for server in servers or ["server 127.0.0.1:1 down;"])
 
 

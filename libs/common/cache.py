@@ -139,7 +139,7 @@ class BlockingCache:
     """A client for the sync REST API's threads; same time-outs, no retries."""
 
     def __init__(self, url: str) -> None:
-        self._redis = _redis(url)
+        self._redis: Any = _redis(url)
 
     def run(self, *commands: tuple[str | bytes | int | Lua, ...]) -> list[Any]:
         """Their answers, in order, in one round trip; others' may come between (no MULTI).
@@ -173,7 +173,7 @@ class BlockingCache:
         self._redis.close()
 
 
-def _redis(url: str) -> Any:
+def _redis(url: str) -> Redis:
     """Connects when it is first used, and asks the sentinels each time it connects."""
     options: dict[str, Any] = {
         "decode_responses": False,
