@@ -5,16 +5,14 @@
 # Targets: ws_gateway, router, persister, rest_api, migrations, edge. What each holds is tested
 # without Docker by tests/integration/test_images.py, which reads this file.
 
-# The minor version that the tests run on (Debian 12's). A release pins it by digest.
-ARG PYTHON=python:3.11-slim-bookworm
-
-FROM ${PYTHON} AS python
+# The minor version that the tests run on, Debian 12's.
+FROM python:3.11-slim-bookworm AS interpreter
 # Nothing is written at run time, so that the root file system may be read-only.
 ENV PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1 PYTHONPATH=/app:/packages
 WORKDIR /app
 
 # What each role needs and no other package; wheels only, so there is no compiler to be had.
-FROM python AS installing
+FROM interpreter AS installing
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 
 FROM installing AS ws_gateway_packages
@@ -37,7 +35,7 @@ FROM installing AS migrations_packages
 COPY requirements/migrations.lock /migrations.lock
 RUN ["pip", "install", "--require-hashes", "--only-binary", ":all:", "--target", "/packages", "--requirement", "/migrations.lock"]
 
-FROM python AS role
+FROM interpreter AS role
 COPY libs/__init__.py /app/libs/__init__.py
 COPY libs/common /app/libs/common
 COPY services/__init__.py /app/services/__init__.py
@@ -70,7 +68,7 @@ COPY services/rest_api /app/services/rest_api
 ENTRYPOINT ["python", "-m", "gunicorn", "-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app"]
 
 # Ends by itself. `wait` in place of `upgrade` is what a role's init container runs.
-FROM python AS migrations
+FROM interpreter AS migrations
 COPY --from=migrations_packages /packages /packages
 COPY migrations /app/migrations
 USER 10001:10001
@@ -80,7 +78,7 @@ CMD ["upgrade"]
 
 # The edge of compose.yaml; in Kubernetes the cluster's gateway is. Its configuration is the one of
 # `make run`, written for names in place of ports.
-FROM python AS edge_configuration
+FROM interpreter AS edge_configuration
 COPY local /app/local
 RUN ["python", "-m", "local.compose_edge", "/nginx.conf"]
 

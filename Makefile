@@ -103,6 +103,7 @@ pip_compile := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev
 lock: ## make requirements.lock anew from requirements.in, and the locks of the roles
 	@local/bootstrap --python-only
 	$(pip_compile) --upgrade --output-file requirements.lock requirements.in
+	$(pip_compile) --upgrade --output-file requirements/manifests.lock requirements/manifests.in
 	@$(MAKE) --no-print-directory role-locks
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml
