@@ -3,13 +3,10 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
-import pytest
 
 from libs.common.protocol.writes import Entry
 from services.persister.store import Store
@@ -17,25 +14,11 @@ from tests.integration.conftest import System
 from tests.unit.test_persister_fold import created, deleted, sent
 
 ROOT = Path(__file__).parents[2]
-DATABASE = "chat_migrations"
 
 EXPANDED = ("conversations", "messages", "late_changes", "indexed_messages", "audit_log")
 """Tables that get another column under the feet of running processes."""
 CONNECTIONS = 16
 """At once, so that each connection of every pool has met the old and the new tables."""
-
-
-@pytest.fixture
-async def url() -> AsyncIterator[str]:
-    """Of an empty database."""
-    parts = urlsplit(os.environ["CHAT_DATABASE_URL"])
-    server = await asyncpg.connect(urlunsplit(parts))
-    drop = f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"
-    await server.execute(drop)
-    await server.execute(f"CREATE DATABASE {DATABASE}")
-    yield urlunsplit(parts._replace(path=f"/{DATABASE}"))
-    await server.execute(drop)
-    await server.close()
 
 
 async def started(url: str, *command: str) -> asyncio.subprocess.Process:
@@ -57,7 +40,8 @@ async def migrations(url: str, *command: str) -> str:
     return said.decode()
 
 
-async def test_steps_back_and_forth_keeps_the_messages(url: str) -> None:
+async def test_steps_back_and_forth_keeps_the_messages(empty_database: str) -> None:
+    url = empty_database
     await migrations(url, "upgrade")
     store = Store(url)
     batch: list[Entry] = [created(0), sent(0, 2), sent(0, 3), deleted(0, 4, 2)]
@@ -83,7 +67,8 @@ async def test_steps_back_and_forth_keeps_the_messages(url: str) -> None:
     store.close()
 
 
-async def test_a_role_waits_for_the_migration(url: str) -> None:
+async def test_a_role_waits_for_the_migration(empty_database: str) -> None:
+    url = empty_database
     waiting = await started(url, "wait")
     assert waiting.stderr is not None
     async with asyncio.timeout(30):
@@ -96,7 +81,10 @@ async def test_a_role_waits_for_the_migration(url: str) -> None:
     await waiting.communicate()
 
 
-async def test_a_release_that_was_rolled_back_leaves_newer_tables_alone(url: str) -> None:
+async def test_a_release_that_was_rolled_back_leaves_newer_tables(
+    empty_database: str,
+) -> None:
+    url = empty_database
     await migrations(url, "upgrade")
     database = await asyncpg.connect(url)
     await database.execute("UPDATE alembic_version SET version_num = '9999'")

@@ -4,15 +4,15 @@ import asyncio
 import shutil
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from socket import socket
 
 import pytest
 
 from libs.common.cache import BlockingCache, Cache, CacheError, Lua
 from libs.common.resp import RedisConnection
+from tests.integration.ports import free_port
 
 PASSWORD = "of all of them"
 SENTINEL = """
@@ -26,13 +26,6 @@ sentinel down-after-milliseconds chat 500
 sentinel failover-timeout chat 3000
 """
 SET_ONCE = Lua("return redis.call('SET', KEYS[1], ARGV[1])")
-
-
-def free_port() -> int:
-    with closing(socket()) as listening:
-        listening.bind(("127.0.0.1", 0))
-        port: int = listening.getsockname()[1]
-        return port
 
 
 @dataclass
