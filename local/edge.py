@@ -57,8 +57,10 @@ def configuration(
         "files": str(files),
         "connections": str(files - 64),
         "resolver": resolver,
-        "gateways": _servers(gateways),
-        "rests": _servers(rests),
+        # nginx counts a failure as made good when a later request *ends*. A WebSocket lasts: a
+        # gateway that was down for a moment would get one connection each 2 s for hours.
+        "gateways": _servers(gateways, "max_fails=0"),
+        "rests": _servers(rests, "fail_timeout=1s"),
         "listen": "\n".join(f"        listen {address};" for address in listen),
         "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
     }
@@ -68,9 +70,9 @@ def configuration(
     return text
 
 
-def _servers(addresses: Sequence[str]) -> str:
+def _servers(addresses: Sequence[str], options: str) -> str:
     # nginx wants at least one, also where none is meant to run.
-    servers = [f"server {address} fail_timeout=1s;" for address in addresses]
+    servers = [f"server {address} {options};" for address in addresses]
     return "\n".join(f"        {server}" for server in servers or ["server 127.0.0.1:1 down;"])
 
 

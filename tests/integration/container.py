@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 PYTHON = sys._base_executable  # type: ignore[attr-defined]
+SOFT_LIMIT = 1024
 
 Stages = dict[str, list[tuple[str, str]]]
 """By name; the first step of each is FROM."""
@@ -104,9 +105,9 @@ class Image:
             shutil.copy(found, place)
 
     def run(self, command: Sequence[str], environment: Mapping[str, str]) -> str:
-        """What the command prints; it must succeed."""
+        """What the command prints, absolute paths in it being the image's; it must succeed."""
         done = subprocess.run(
-            self._really(command),
+            self._really([self._inside(argument) for argument in command]),
             cwd=self._path(self.working_directory),
             env={**environment, **self.environment},
             capture_output=True,
@@ -117,9 +118,13 @@ class Image:
         return done.stdout
 
     def start(self, environment: Mapping[str, str], *arguments: str) -> "subprocess.Popen[bytes]":
-        """Its entrypoint as its user, who can write nothing, with this environment alone."""
+        """Its entrypoint as its user, who can write nothing, with this environment alone.
+
+        It may open few files at first, as in containers (containerd 2).
+        """
+        limited = ["prlimit", f"--nofile={SOFT_LIMIT}:", "--"]
         return subprocess.Popen(
-            self.as_user([*self.entrypoint, *(arguments or self.command)]),
+            [*limited, *self.as_user([*self.entrypoint, *(arguments or self.command)])],
             cwd=self._path(self.working_directory),
             env={**self.environment, **environment},
             stdout=subprocess.PIPE,
@@ -155,7 +160,7 @@ class Image:
         """`pip` of the tests; `python` without any package but those in the image."""
         program, *arguments = command
         programs = {"pip": [sys.executable, "-m", "pip"], "python": [PYTHON, "-S"]}
-        return [*programs.get(program, [program]), *map(self._inside, arguments)]
+        return [*programs.get(program, [program]), *arguments]
 
     def _inside(self, text: str) -> str:
         """Absolute paths, of several also, as they are here."""

@@ -6,6 +6,7 @@ There is no Docker here: `container` carries out the Dockerfile's steps in a fol
 import asyncio
 import os
 import re
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -103,8 +104,8 @@ def environment(image: Image, role: str, password: str) -> dict[str, str]:
 
 
 @asynccontextmanager
-async def running(image: Image, variables: dict[str, str]) -> AsyncIterator[None]:
-    """Until it is ready, by its own probe; afterwards it must end by itself when it is told to."""
+async def running(image: Image, variables: dict[str, str]) -> AsyncIterator[int]:
+    """Its pid, when it is ready by its own probe. Afterwards it must end when it is told to."""
     process = image.start(variables)
 
     async def is_ready() -> bool:
@@ -113,7 +114,7 @@ async def running(image: Image, variables: dict[str, str]) -> AsyncIterator[None
 
     try:
         await until(is_ready, STARTS_WITHIN_S, "ready")
-        yield
+        yield process.pid
         process.terminate()
         said, _ = await asyncio.to_thread(process.communicate, timeout=ENDS_WITHIN_S)
         assert process.returncode == 0, said.decode()
@@ -163,8 +164,11 @@ async def test_an_image_starts_its_role_and_holds_nothing_else(
     assert services == {role}
 
     variables = environment(image, role, readers)
-    async with running(image, variables):
+    async with running(image, variables) as pid:
         assert image.is_healthy(variables)
+        if role == "ws_gateway":
+            soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+            assert soft == hard, "a connection is an open file"
         await works(role, variables, system)
     assert not image.is_healthy(variables), "it has ended"
     assert not written_by(image.user.partition(":")[0], folder)
