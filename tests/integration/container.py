@@ -18,6 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 PYTHON = sys._base_executable  # type: ignore[attr-defined]
 SOFT_LIMIT = 1024
+QUICK_PIP = {"PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "0"}
 
 Stages = dict[str, list[tuple[str, str]]]
 """By name; the first step of each is FROM."""
@@ -66,7 +67,7 @@ class Image:
             if step == "COPY":
                 self._copy(rest, stages, folder)
             elif step == "RUN":
-                self.run(json.loads(rest), os.environ | {"PIP_NO_COMPILE": "1"})
+                self.run(json.loads(rest), QUICK_PIP)
             else:
                 self._set(step, rest)
 
@@ -109,7 +110,7 @@ class Image:
         done = subprocess.run(
             self._really([self._inside(argument) for argument in command]),
             cwd=self._path(self.working_directory),
-            env={**environment, **self.environment},
+            env={**os.environ, **self.environment, **environment},
             capture_output=True,
             text=True,
             check=False,
