@@ -6,10 +6,7 @@ What a model doesn't know it drops, so what comes out must be what went in.
 import sys
 
 import yaml
-from cloudcoil.models.keda.v1alpha1 import (  # type: ignore[import-not-found]
-    ScaledObject,
-    TriggerAuthentication,
-)
+from cloudcoil.models.keda.v1alpha1 import ScaledObject, TriggerAuthentication
 
 MODELS = {"ScaledObject": ScaledObject, "TriggerAuthentication": TriggerAuthentication}
 
