@@ -2,8 +2,8 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo trace audit-verify bench load capacity chaos \
-	overload test lint format contracts lock
+.PHONY: help run up down status logs add remove token demo trace audit-verify bench load capacity \
+	chaos overload test lint format contracts lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -88,6 +88,7 @@ lint: ## formatting, lint, types, the walls between the modules, the contracts i
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
 	.venv/bin/lint-imports
+	.venv/bin/squawk migrations/versions/*.up.sql
 	@$(python) -m tests.contracts --check
 
 format: ## format the code and sort its imports
@@ -99,9 +100,19 @@ contracts: ## write docs/openapi.json and docs/asyncapi.json, as the code says t
 	@local/bootstrap --python-only
 	@$(python) -m tests.contracts
 
-lock: ## make requirements.lock anew from requirements.in
+pip_compile := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
+	.venv/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \
+	--no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+
+lock: ## make requirements.lock anew from requirements.in, and the locks of the roles
 	@local/bootstrap --python-only
-	env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
-		.venv/bin/pip-compile --quiet --upgrade --generate-hashes --strip-extras --allow-unsafe --no-annotate \
-		--no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
-		--output-file requirements.lock requirements.in
+	$(pip_compile) --upgrade --output-file requirements.lock requirements.in
+	$(pip_compile) --upgrade --output-file requirements/manifests.lock requirements/manifests.in
+	@$(MAKE) --no-print-directory role-locks
+
+role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml
+	@local/bootstrap --python-only
+	@for role in ws_gateway router persister rest_api migrations; do \
+		$(pip_compile) --extra $$role --constraint requirements.lock \
+			--output-file requirements/$$role.lock pyproject.toml || exit; \
+	done

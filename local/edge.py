@@ -3,12 +3,14 @@
 import json
 import os
 import resource
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from local.layout import Layout
 from local.ports import has_ipv6_loopback
 
-TEMPLATE = "local/nginx.conf"
+TEMPLATE = Path(__file__).with_name("nginx.conf")
 
 # What nginx itself answers when no service does: name of the location, status, code, title, detail.
 PROBLEMS = (
@@ -21,36 +23,59 @@ PROBLEMS = (
 )
 
 
+@dataclass(frozen=True)
+class Edge:
+    """What nginx.conf says that differs from place to place."""
+
+    files: int
+    """How many one worker may open."""
+    listen: Sequence[str]
+    gateways: Sequence[str]
+    """Addresses, with what else nginx's `server` may say."""
+    rests: Sequence[str]
+    user: str = ""
+    """The whole directive."""
+    resolver: str = ""
+    """The whole directive."""
+
+    def configuration(self) -> str:
+        """All paths in it are relative to nginx's folder (nginx -p)."""
+        values = {
+            "user": self.user,
+            "files": str(self.files),
+            "connections": str(self.files - 64),
+            "resolver": self.resolver,
+            # nginx counts a failure as made good when a later request *ends*. A WebSocket lasts: a
+            # gateway that was down for a moment would get one connection each 2 s for hours.
+            "gateways": _servers(self.gateways, "max_fails=0"),
+            "rests": _servers(self.rests, "fail_timeout=1s"),
+            "listen": "\n".join(f"        listen {address};" for address in self.listen),
+            "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
+        }
+        text = TEMPLATE.read_text()
+        for name, value in values.items():
+            text = text.replace(f"@{name}@", value)
+        return text
+
+
 def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequence[int]) -> None:
     """Write nginx.conf: listen on `port`, pass requests to the gateways' and REST's ports."""
-    # Inherited from us by way of supervisord.
-    files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    addresses = [f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else [])
-    values = {
+    edge = Edge(
+        # Inherited from us by way of supervisord.
+        files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        listen=[f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else []),
+        gateways=[f"127.0.0.1:{port}" for port in gateways],
+        rests=[f"127.0.0.1:{port}" for port in rests],
         # The clone may lie where nobody but root may look, so the workers stay root there too;
         # they listen on loopback only.
-        "user": "user root;" if os.getuid() == 0 else "",
-        "files": str(files),
-        "connections": str(files - 64),
-        # nginx counts a failure as made good when a later request *ends*. A WebSocket lasts: a
-        # gateway that was down for a moment would get one connection each 2 s for hours.
-        "gateways": _servers(gateways, "max_fails=0"),
-        "rests": _servers(rests, "fail_timeout=1s"),
-        "listen": "\n".join(f"        listen {address};" for address in addresses),
-        "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
-    }
-    layout.nginx_config.write_text(_fill((layout.root / TEMPLATE).read_text(), values))
+        user="user root;" if os.getuid() == 0 else "",
+    )
+    layout.nginx_config.write_text(edge.configuration())
 
 
-def _fill(template: str, values: Mapping[str, str]) -> str:
-    for name, value in values.items():
-        template = template.replace(f"@{name}@", value)
-    return template
-
-
-def _servers(ports: Sequence[int], options: str) -> str:
+def _servers(addresses: Sequence[str], options: str) -> str:
     # nginx wants at least one, also where none is meant to run.
-    servers = [f"server 127.0.0.1:{port} {options};" for port in ports]
+    servers = [f"server {address} {options};" for address in addresses]
     return "\n".join(f"        {server}" for server in servers or ["server 127.0.0.1:1 down;"])
 
 

@@ -161,10 +161,9 @@ class Starting:
         variables: Mapping[str, str],
     ) -> None:
         layout = self._layout
-        command = [f"{layout.root}/.venv/bin/alembic", "-c", "migrations/alembic.ini"]
         with layout.log("migrations").open("w") as log:
             migration = subprocess.Popen(
-                [*command, "upgrade", "head"],
+                [f"{layout.root}/.venv/bin/python", "-m", "migrations", "upgrade"],
                 cwd=layout.root,
                 env=inherited,
                 stdin=subprocess.DEVNULL,

@@ -1,31 +1,28 @@
-"""Runs the migrations on the database that CHAT_DATABASE_URL names."""
+"""Runs migrations on the database that CHAT_DATABASE_URL names; alembic executes it."""
 
-import os
-import sys
 from logging.config import fileConfig
 
 from alembic import context
-from sqlalchemy import create_engine, pool, text
+from sqlalchemy import text
+
+from migrations.database import engine
 
 LOCK = 8083
 """Any number: two migrations that were started at once run one after the other."""
 
 
-def database_url() -> str:
-    """The URL with psycopg 3 as SQLAlchemy's driver; exits with a message when there is none."""
-    scheme, separator, rest = os.environ.get("CHAT_DATABASE_URL", "").partition("://")
-    if scheme not in ("postgresql", "postgres") or not separator:
-        sys.exit("CHAT_DATABASE_URL must be set to a postgresql:// address.")
-    return f"postgresql+psycopg://{rest}"
-
-
 def migrate() -> None:
-    """All of it in one transaction: a failed migration leaves nothing behind."""
-    engine = create_engine(database_url(), poolclass=pool.NullPool)
-    with engine.connect() as connection:
-        context.configure(connection=connection)
+    """Each in a transaction of its own: one that failed leaves nothing of itself behind.
+
+    (CREATE INDEX CONCURRENTLY cannot be in one: `with op.get_context().autocommit_block()`.)
+    """
+    with engine().connect() as connection:
+        connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+        # Whoever waits for a table's lock stops all who come after. Better to fail and try again.
+        connection.execute(text("SET lock_timeout = '5s'"))
+        connection.commit()
+        context.configure(connection=connection, transaction_per_migration=True)
         with context.begin_transaction():
-            connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
             context.run_migrations()
 
 

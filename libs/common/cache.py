@@ -12,8 +12,10 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
-from libs.common.resp import Command, RedisConnection
+from libs.common.resp import SENTINEL_S, Command, RedisConnection
+from libs.common.sentinel import Sentinels
 
 CacheError: Final = RedisError
 """Redis is away, slow or refuses; what was sent may or may not have been done."""
@@ -137,13 +139,7 @@ class BlockingCache:
     """A client for the sync REST API's threads; same time-outs, no retries."""
 
     def __init__(self, url: str) -> None:
-        self._redis: Any = Redis.from_url(
-            url,
-            decode_responses=False,
-            socket_timeout=TIMEOUT_S,
-            socket_connect_timeout=TIMEOUT_S,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self._redis: Any = _redis(url)
 
     def run(self, *commands: tuple[str | bytes | int | Lua, ...]) -> list[Any]:
         """Their answers, in order, in one round trip; others' may come between (no MULTI).
@@ -175,3 +171,20 @@ class BlockingCache:
 
     def close(self) -> None:
         self._redis.close()
+
+
+def _redis(url: str) -> Redis:
+    """Connects when it is first used, and asks the sentinels each time it connects."""
+    options: dict[str, Any] = {
+        "decode_responses": False,
+        "socket_timeout": TIMEOUT_S,
+        "socket_connect_timeout": TIMEOUT_S,
+        "retry": Retry(NoBackoff(), 0),
+    }
+    sentinels = Sentinels.of(url)
+    if sentinels is None:
+        return Redis.from_url(url, **options)
+    login = {"username": sentinels.username, "password": sentinels.password}
+    waiting = {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
+    asked = Sentinel(sentinels.addresses, sentinel_kwargs=login | waiting)
+    return asked.master_for(sentinels.service, db=sentinels.database, **options, **login)

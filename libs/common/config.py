@@ -17,7 +17,7 @@ class RoleSettings(BaseSettings):
     instance: str = Field(default_factory=gethostname, min_length=1)
     """This replica's name in logs and in the list of members; unique within its role."""
     amqp_url: str = Field(pattern="^amqps?://")
-    redis_url: str = Field(pattern="^(rediss?|unix)://")
+    redis_url: str = Field(pattern=r"^((rediss?|unix)://|redis\+sentinel://[^/]+/[^/]+)")
     partitions: int = Field(4, ge=1, le=256)
     """Fixed for a deployment; the same for all roles."""
     listen_host: str = "127.0.0.1"

@@ -13,20 +13,24 @@ from typing import Any, Final, Self, cast
 import hiredis
 from redis.asyncio.connection import SSLConnection, parse_url
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError, ResponseError
+
+from libs.common.sentinel import Sentinels
 
 Command = tuple[str | bytes | int, ...]
 _pack: Final[Callable[[Command], bytes]] = hiredis.pack_command  # type: ignore[assignment]
 """Its stub says that a command is a tuple of one."""
 
 _LOST: Final = "the connection to Redis is lost"
+SENTINEL_S: Final = 1.0
+"""For one sentinel's answer; the next one may know."""
 
 
 class RedisConnection(asyncio.Protocol):
     """Takes any number of requests at a time; Redis answers them in order. Use `open`."""
 
     def __init__(self) -> None:
-        self._reader = hiredis.Reader(replyError=_error)
+        self._reader = hiredis.Reader(replyError=self._error)
         self._transport: asyncio.Transport | None = None
         self._asked: deque[tuple[int, asyncio.Future[list[Any]]]] = deque()
         """Number of commands, and who waits for so many answers."""
@@ -35,8 +39,53 @@ class RedisConnection(asyncio.Protocol):
 
     @classmethod
     async def open(cls, url: str) -> Self:
-        """`redis://`, `rediss://` or `unix://`, as redis-py has it. Raises RedisError, OSError."""
-        options = parse_url(url)
+        """`redis://`, `rediss://` or `unix://`, as redis-py has it, or `redis+sentinel://`.
+
+        Raises RedisError, OSError.
+        """
+        sentinels = Sentinels.of(url)
+        return await (cls._open_master(sentinels) if sentinels else cls._open(parse_url(url)))
+
+    @classmethod
+    async def _open_master(cls, sentinels: Sentinels) -> Self:
+        """By the first sentinel that knows one which is a master indeed. Raises RedisError."""
+        login = {"username": sentinels.username, "password": sentinels.password}
+        for host, port in sentinels.addresses:
+            sentinel = login | {"host": host, "port": port}
+            try:
+                async with asyncio.timeout(SENTINEL_S):
+                    master = await cls._master(sentinels.service, sentinel)
+                    return await cls._writable(login | master | {"db": sentinels.database})
+            except (OSError, RedisError, TimeoutError):
+                continue
+        raise ConnectionLost(f"no sentinel knows a master of {sentinels.service}")
+
+    @classmethod
+    async def _writable(cls, options: Mapping[str, Any]) -> Self:
+        """Just after a failover a sentinel may still name the old one. Raises RedisError."""
+        connection = await cls._open(options)
+        try:
+            [role] = await connection.ask([("ROLE",)])
+            if not isinstance(role, list) or role[0] != b"master":
+                raise ReadOnlyError("the sentinel named a replica")
+        except BaseException:
+            connection.abort()
+            raise
+        return connection
+
+    @classmethod
+    async def _master(cls, service: str, sentinel: Mapping[str, Any]) -> Mapping[str, Any]:
+        connection = await cls._open(sentinel)
+        try:
+            [address] = await connection.ask([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)])
+        finally:
+            connection.abort()
+        if not isinstance(address, list):
+            raise ConnectionLost(f"the sentinel knows no {service}")
+        return {"host": address[0].decode(), "port": int(address[1])}
+
+    @classmethod
+    async def _open(cls, options: Mapping[str, Any]) -> Self:
         loop = asyncio.get_running_loop()
         if "path" in options:
             _, connection = await loop.create_unix_connection(cls, options["path"])
@@ -116,6 +165,11 @@ class RedisConnection(asyncio.Protocol):
             if not waiting.done():
                 waiting.set_exception(ConnectionLost(_LOST))
 
-
-def _error(text: str) -> RedisError:
-    return NoScriptError(text) if text.startswith("NOSCRIPT") else ResponseError(text)
+    def _error(self, text: str) -> RedisError:
+        if text.startswith("NOSCRIPT"):
+            return NoScriptError(text)
+        if text.startswith("READONLY"):
+            # A master that has become a replica. Whoever asks next finds the new one.
+            asyncio.get_running_loop().call_soon(self.abort)
+            return ReadOnlyError(text)
+        return ResponseError(text)

@@ -136,6 +136,7 @@ ALTER TABLE conversations ADD COLUMN indexed_seq bigint NOT NULL DEFAULT 0;
 
 -- ---------------------------------------------------------------- the audit log
 
+-- squawk-ignore ban-drop-not-null
 ALTER TABLE audit_log ALTER COLUMN actor_id DROP NOT NULL;
 
 CREATE FUNCTION audit_hash(entry audit_log) RETURNS bytea

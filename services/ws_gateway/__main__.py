@@ -1,5 +1,6 @@
 """Holds the clients' WebSocket connections (DESIGN.md, sections 1 and 4)."""
 
+import resource
 from functools import partial
 
 from libs.common.cache import Cache
@@ -23,9 +24,16 @@ async def live(settings: GatewaySettings, life: Life) -> None:
         await cache.close()
 
 
+def open_all_files_allowed() -> None:
+    """A connection is an open file. Containers may start with a soft limit of 1,024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
 def main() -> None:
     """The process."""
     settings = load(GatewaySettings)
+    open_all_files_allowed()
     run("ws_gateway", settings, partial(live, settings))
 
 

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import jwt
 import pytest
@@ -107,3 +109,18 @@ async def pair(system: System) -> tuple[UUID, UUID, UUID]:
     """Two fresh users and their conversation."""
     anna, ben = uuid4(), uuid4()
     return anna, ben, await system.conversation(anna, ben)
+
+
+@pytest.fixture
+async def empty_database() -> AsyncIterator[str]:
+    """The address of one on the same server, without a table."""
+    parts = urlsplit(os.environ["CHAT_DATABASE_URL"])
+    drop = "DROP DATABASE IF EXISTS chat_empty WITH (FORCE)"
+    server = await asyncpg.connect(urlunsplit(parts))
+    try:
+        await server.execute(drop)
+        await server.execute("CREATE DATABASE chat_empty")
+        yield urlunsplit(parts._replace(path="/chat_empty"))
+        await server.execute(drop)
+    finally:
+        await server.close()

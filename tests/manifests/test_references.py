@@ -1,0 +1,138 @@
+"""What one manifest says of another is so; and the order in which things happen."""
+
+import re
+
+import pytest
+
+from libs.common import topology
+from services.rest_api.openapi import BASE
+from tests.manifests.rendered import ROLES, Rendered, containers, matches, values
+
+FROM_OUTSIDE = {"chat-jwt", "chat-redis", "chat-postgres-router", "chat-postgres-rest", "chat-tls"}
+"""Secrets that docs/kubernetes.md has one make."""
+BY_OPERATORS = {"chat-rabbitmq-default-user": "RabbitmqCluster", "chat-postgres-app": "Cluster"}
+
+
+def test_secrets_are_those_that_someone_makes(rendered: Rendered) -> None:
+    used = {
+        reference["name"]
+        for key in ("secretKeyRef", "redisSecret", "passwordSecret")
+        for reference in values(list(rendered.manifests), key)
+    }
+    used |= {
+        one["name"]
+        for references in values(list(rendered.manifests), "certificateRefs")
+        for one in references
+    }
+    assert used == FROM_OUTSIDE | set(BY_OPERATORS)
+    for secret, kind in BY_OPERATORS.items():
+        assert [m for m in rendered.all(kind) if secret.startswith(m["metadata"]["name"] + "-")]
+
+
+@pytest.mark.parametrize("name", ["ws-gateway", "rest-api"])
+def test_services_reach_their_pods(rendered: Rendered, name: str) -> None:
+    service = rendered.one("Service", name)["spec"]
+    assert matches({"matchLabels": service["selector"]}, rendered.pod(name)["metadata"]["labels"])
+    names = {port["name"] for port in rendered.container(name)["ports"]}
+    assert {port["targetPort"] for port in service["ports"]} <= names
+    assert "admin" not in {port["targetPort"] for port in service["ports"]}
+
+
+def test_the_edge_leads_to_services_and_nowhere_else(rendered: Rendered) -> None:
+    route = rendered.one("HTTPRoute", "chat")["spec"]
+    gateway = rendered.one("Gateway", "chat")["spec"]
+    listeners = {listener["name"]: listener for listener in gateway["listeners"]}
+    for parent in route["parentRefs"]:
+        assert listeners[parent["sectionName"]]["hostname"] in route["hostnames"]
+    paths = {}
+    for rule in route["rules"]:
+        [reference] = rule["backendRefs"]
+        ports = rendered.one("Service", reference["name"])["spec"]["ports"]
+        assert reference["port"] in {port["port"] for port in ports}
+        [match] = rule["matches"]
+        paths[match["path"]["value"]] = (match["path"]["type"], reference["name"], rule["timeouts"])
+    assert paths == {
+        f"{BASE}/ws": ("Exact", "ws-gateway", {"request": "0s", "backendRequest": "0s"}),
+        BASE: ("PathPrefix", "rest-api", {"request": "30s", "backendRequest": "20s"}),
+    }
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_each_role_is_scaled_by_what_exists(rendered: Rendered, role: str) -> None:
+    spec = rendered.one("ScaledObject", role)["spec"]
+    assert spec["scaleTargetRef"]["name"] == role
+    assert rendered.one("Deployment", role)
+    assert 1 <= spec["minReplicaCount"] <= spec["maxReplicaCount"]
+    down = spec["advanced"]["horizontalPodAutoscalerConfig"]["behavior"]["scaleDown"]
+    assert down["stabilizationWindowSeconds"] >= 300
+    assert [policy["value"] for policy in down["policies"]] == [1]
+
+
+@pytest.mark.parametrize(
+    ("role", "queue"), [("router", topology.events(3)), ("persister", topology.writes(3))]
+)
+def test_queues_that_scale_a_role_are_those_it_consumes(
+    rendered: Rendered, role: str, queue: topology.Queue
+) -> None:
+    spec = rendered.one("ScaledObject", role)["spec"]
+    partitions = int(rendered.environment(role)["CHAT_PARTITIONS"] or 0)
+    assert spec["maxReplicaCount"] <= partitions, "more would stand by"
+    modes = set()
+    for trigger in (one for one in spec["triggers"] if one["type"] == "rabbitmq"):
+        metadata = trigger["metadata"]
+        assert re.match(metadata["queueName"], queue.name)
+        assert not re.match(metadata["queueName"], topology.DEAD)
+        assert metadata["protocol"] == "http", "AMQP doesn't tell what is unacknowledged"
+        assert f".{rendered.namespace}.svc:15672/" in metadata["host"]
+        assert rendered.one("TriggerAuthentication", trigger["authenticationRef"]["name"])
+        modes.add(metadata["mode"])
+    assert modes == {"QueueLength", "ExpectedQueueConsumptionTime"}
+
+
+def test_queries_of_metrics_ask_for_this_namespace(rendered: Rendered) -> None:
+    queries = list(values(rendered.all("ScaledObject"), "query"))
+    assert len(queries) == 2
+    for query in queries:
+        assert f'namespace="{rendered.namespace}"' in query
+
+
+def test_a_migration_job_is_new_for_each_release_and_roles_wait_for_it(rendered: Rendered) -> None:
+    [job] = rendered.all("Job")
+    [migrate] = containers(job)
+    tag = migrate["image"].rpartition(":")[2]
+    assert job["metadata"]["name"] == f"migrate-{tag}"
+    assert migrate["args"] == ["upgrade"]
+    for role in ROLES:
+        uses_tables = "CHAT_DATABASE_URL" in rendered.environment(role)
+        waiting = rendered.pod(role)["spec"].get("initContainers", [])
+        assert bool(waiting) == uses_tables, role
+        for container in waiting:
+            assert (container["image"], container["args"]) == (migrate["image"], ["wait"])
+            [address] = [v for v in container["env"] if v["name"] == "CHAT_DATABASE_URL"]
+            [own] = [v for v in rendered.container(role)["env"] if v["name"] == "CHAT_DATABASE_URL"]
+            assert address == own
+
+
+def test_all_images_of_ours_are_of_one_release(rendered: Rendered) -> None:
+    tags = {
+        container["image"].rpartition(":")[2]
+        for workload in rendered.workloads()
+        for container in containers(workload)
+    }
+    assert len(tags) == 1
+
+
+def test_what_must_not_be_alone_is_not(production: Rendered) -> None:
+    assert production.one("RabbitmqCluster", "chat-rabbitmq")["spec"]["replicas"] == 3
+    postgres = production.one("Cluster", "chat-postgres")["spec"]
+    assert postgres["instances"] == 3
+    assert postgres["postgresql"]["synchronous"] == {
+        "method": "any",
+        "number": 1,
+        "dataDurability": "required",
+    }
+    assert production.one("Pooler", "chat-postgres-pooler")["spec"]["instances"] >= 2
+    assert production.one("RedisReplication", "chat-redis")["spec"]["clusterSize"] == 3
+    assert production.one("RedisSentinel", "chat-redis")["spec"]["clusterSize"] == 3
+    for role in ROLES:
+        assert production.one("ScaledObject", role)["spec"]["minReplicaCount"] >= 2
