@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 
-from local import edge, environment, leftovers, roles, servers
+from local import edge, environment, leftovers, readiness, roles, servers
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import remembered_ports
@@ -179,11 +179,11 @@ class Stack:
             raise StackError(f"{name} does not run.")
         os.kill(pid, number)
 
-    def rabbitmqctl(self, *arguments: str) -> str:
+    def rabbitmqctl(self, *arguments: str, tool: str = servers.RABBITMQ_CTL) -> str:
         """What RabbitMQ's own tool prints, asked of the stack's private broker."""
         ports = remembered_ports(self.layout.ports)
         asked = subprocess.run(
-            [servers.RABBITMQ_CTL, "--quiet", *arguments],
+            [tool, "--quiet", *arguments],
             env=servers.rabbitmq_environment(self.layout, ports["epmd"], ports["erlang"]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -193,6 +193,18 @@ class Stack:
         if asked.returncode:
             raise StackError(f"rabbitmqctl {arguments[0]} failed: {asked.stderr.strip()}")
         return asked.stdout
+
+    def rabbitmq_metrics(self) -> int | None:
+        """The port of RabbitMQ's metrics, which are switched on until its next start.
+
+        They cost it nothing before somebody wants them. None: the broker is the caller's own.
+        """
+        if "rabbitmq" not in self.processes():
+            return None
+        port = remembered_ports(self.layout.ports)["rabbitmq-metrics"]
+        if readiness.http_status(port, "/metrics") != 200:
+            self.rabbitmqctl("enable", "rabbitmq_prometheus", tool=servers.RABBITMQ_PLUGINS)
+        return port
 
     # ------------------------------------------------------------------ inside
 

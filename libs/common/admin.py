@@ -1,12 +1,21 @@
-"""The admin port of a role: /livez, /readyz and /metrics. Never on the edge."""
+"""The admin port of a role: /livez, /readyz and /metrics. Never on the edge.
 
+Where PROMETHEUS_MULTIPROC_DIR is set, several worker processes are one instance (gunicorn). They
+accept from one listener: whichever answers tells the metrics of all, and its own health.
+"""
+
+import os
+import socket
 import threading
 import time
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Final
 
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+from libs.common.metrics import READY
 
 STALL_S: Final = 10.0
 """A process whose loop has not turned for so long is not alive. Servers that are away never
@@ -25,9 +34,11 @@ class Health:
 
     def ready(self) -> None:
         self._waiting_for = None
+        READY.set(1)
 
     def unready(self, waiting_for: str) -> None:
         self._waiting_for = waiting_for
+        READY.set(0)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str]:
         """What a probe of `path` gets."""
@@ -43,13 +54,13 @@ class Health:
         return HTTPStatus.NOT_FOUND, "there is /livez, /readyz and /metrics\n"
 
 
-def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
-    """Serves in daemon threads until `shutdown`. Raises OSError when the port is taken."""
+def serve_admin(health: Health, listener: socket.socket) -> ThreadingHTTPServer:
+    """Serves in daemon threads until `shutdown`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                self._answer(HTTPStatus.OK, generate_latest(), CONTENT_TYPE_LATEST)
+                self._answer(HTTPStatus.OK, _metrics(), CONTENT_TYPE_LATEST)
             else:
                 status, text = health.answer(self.path)
                 self._answer(status, text.encode(), "text/plain; charset=utf-8")
@@ -64,6 +75,16 @@ def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Probes come every second: nothing to log."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
     threading.Thread(target=server.serve_forever, name="admin", daemon=True).start()
     return server
+
+
+def _metrics() -> bytes:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)
