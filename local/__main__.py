@@ -63,6 +63,8 @@ def _run(  # noqa: C901, PLR0912 - a case for each command
             stack.add(role)
         case "remove":
             stack.stop_program(options.program)
+        case "rabbitmq":
+            print(stack.rabbitmq(*options.arguments), end="")
         case "observe":
             observe(stack)
         case "top":
@@ -123,6 +125,8 @@ def _parser() -> argparse.ArgumentParser:
         "role", choices=[role.name for role in ROLES]
     )
     commands.add_parser("remove", help="stop a program, such as router-3").add_argument("program")
+    rabbitmq = commands.add_parser("rabbitmq", help="ask the broker: rabbitmq rabbitmqctl …")
+    rabbitmq.add_argument("arguments", nargs=argparse.REMAINDER)
     commands.add_parser("observe", help="a Prometheus over what runs, with the alerts")
     commands.add_parser("top", help="what every process does, live").add_argument(
         "--once", action="store_true", help="one picture"

@@ -7,12 +7,11 @@ from local.failure import StackError
 from local.layout import Layout
 from local.programs import Program, Stage
 
-RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQ_TOOLS = "/usr/lib/rabbitmq/bin"
+RABBITMQ_SERVER = f"{RABBITMQ_TOOLS}/rabbitmq-server"
 WAL_BYTES = 64 << 20
 """What went through quorum queues stays in RabbitMQ's memory until this log is full, acknowledged
 or not, and up to two such logs more while it is let go. By default that is 512 MB."""
-RABBITMQ_CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
-RABBITMQ_PLUGINS = "/usr/lib/rabbitmq/bin/rabbitmq-plugins"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 

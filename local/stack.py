@@ -7,6 +7,7 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from local import edge, environment, leftovers, readiness, roles, servers
 from local.failure import StackError
@@ -179,11 +180,20 @@ class Stack:
             raise StackError(f"{name} does not run.")
         os.kill(pid, number)
 
-    def rabbitmqctl(self, *arguments: str, tool: str = servers.RABBITMQ_CTL) -> str:
+    def rabbitmqctl(self, *arguments: str) -> str:
         """What RabbitMQ's own tool prints, asked of the stack's private broker."""
+        return self.rabbitmq("rabbitmqctl", *arguments)
+
+    def rabbitmq(self, tool: str, *arguments: str) -> str:
+        """The same of another: rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-plugins."""
+        program = Path(servers.RABBITMQ_TOOLS) / tool
+        if not program.exists():
+            raise StackError(f"RabbitMQ has no tool {tool}; {program.parent} holds them.")
+        if not self.is_up():
+            raise StackError("It is not running; make run starts it.")
         ports = remembered_ports(self.layout.ports)
         asked = subprocess.run(
-            [tool, "--quiet", *arguments],
+            [program, "--quiet", *arguments],
             env=servers.rabbitmq_environment(self.layout, ports["epmd"], ports["erlang"]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -191,7 +201,8 @@ class Stack:
             check=False,
         )
         if asked.returncode:
-            raise StackError(f"rabbitmqctl {arguments[0]} failed: {asked.stderr.strip()}")
+            command = " ".join([tool, *arguments])
+            raise StackError(f"{command} failed: {asked.stderr.strip()}")
         return asked.stdout
 
     def rabbitmq_metrics(self) -> int | None:
@@ -203,7 +214,7 @@ class Stack:
             return None
         port = remembered_ports(self.layout.ports)["rabbitmq-metrics"]
         if readiness.http_status(port, "/metrics") != 200:
-            self.rabbitmqctl("enable", "rabbitmq_prometheus", tool=servers.RABBITMQ_PLUGINS)
+            self.rabbitmq("rabbitmq-plugins", "enable", "rabbitmq_prometheus")
         return port
 
     # ------------------------------------------------------------------ inside

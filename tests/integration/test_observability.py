@@ -20,6 +20,7 @@ from tests.integration.watching import House, until, whole_house
 
 WITHIN_S = 20.0
 SELECTOR = re.compile(r"\b((?:chat|process|rabbitmq)_\w+)(\{[^}]*\})?")
+IN_RUNBOOK = re.compile(r"\bprom '([^']+)'")
 RECORDED = re.compile(r"\bchat:\w+:\w+")
 AFTER_AN_EVENT = ("chat_refused_total", "chat_retries_total", "chat_closes_total")
 """Their labels say what went wrong, so there is no sample until something has."""
@@ -32,8 +33,10 @@ async def house() -> AsyncIterator[House]:
 
 
 def expressions() -> list[str]:
-    """All PromQL of the dashboards and the rules."""
+    """All PromQL of the rules, the dashboards and the runbooks."""
     found = [rule["expr"] for group in rules.groups() for rule in group["rules"]]
+    for page in (ROOT / "docs" / "runbooks").glob("*.md"):
+        found += IN_RUNBOOK.findall(page.read_text())
     for text in dashboards.files().values():
         for panel in json.loads(text)["panels"]:
             found += [target["expr"] for target in panel.get("targets", ())]
