@@ -13,7 +13,7 @@ Row = tuple[str, str]
 
 
 def screen(span: Span, title: str) -> RenderableType:
-    """All of it, for a terminal of 100 columns or more."""
+    """All of it, for a terminal of 115 columns or more."""
     figures = Table.grid(padding=(0, 3))
     figures.add_row(*(_role(span, role) for role in ROLES))
     return Group(title, "", figures, "", _partitions(span), "", _processes(span))
@@ -104,7 +104,9 @@ def _partitions(span: Span) -> Table:
         table.add_column(f"{kind}: ready", justify="right")
         table.add_column("unacked", justify="right")
         table.add_column(f"{role.name}", no_wrap=True)
-    for partition in range(int(span.most(ROUTER, "chat_partitions"))):
+    # Each of them says how many there are, also when it is the last one left.
+    count = max(span.most(role, "chat_partitions") for role in (ROUTER, PERSISTER))
+    for partition in range(int(count)):
         row = [str(partition)]
         for kind, role in (("events", ROUTER), ("writes", PERSISTER)):
             queue = f"chat.{kind}.{partition}"

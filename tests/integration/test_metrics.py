@@ -15,6 +15,9 @@ Pair = tuple[UUID, UUID, UUID]
 Rises = Callable[..., AbstractAsyncContextManager[None]]
 WITHIN_S = 5.0
 MESSAGES = 20
+LONG = "\N{GRINNING FACE}" * 4000
+"""16 kB."""
+MOST_BATCHES = 60
 
 
 @pytest.fixture
@@ -112,6 +115,39 @@ async def test_a_session_counts_by_how_it_began(system: System, rises: Rises) ->
         for _ in range(2):
             async with await system.open(uuid4()):
                 pass
+
+
+async def test_who_does_not_read_is_closed_as_slow_and_counted(
+    system: System, house: House, rises: Rises, pair: Pair
+) -> None:
+    """4408 for a full buffer: the system's own for the connection, and 1 MiB of the gateway's."""
+    anna, ben, conversation = pair
+    port = house.stack.gateway_ports()[house.programs(GATEWAY)[0]]
+    async with (
+        await system.open(anna) as annas,
+        rises(GATEWAY, "chat_slow_closes_total", 1, cause="buffer"),
+        rises(GATEWAY, "chat_closes_total", 1, code="4408"),
+    ):
+        writer = await deaf(port, system.token(ben))
+        before = await house.total(GATEWAY, "chat_slow_closes_total")
+        for _ in range(MOST_BATCHES):
+            await asyncio.gather(*(annas.send_message(conversation, LONG) for _ in range(20)))
+            if await house.total(GATEWAY, "chat_slow_closes_total") > before:
+                break
+        writer.close()
+
+
+async def deaf(port: int, token: str) -> asyncio.StreamWriter:
+    """A session, past the edge, that is open and then reads nothing."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(
+        b"GET /api/chat/ws HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+        b"Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        b"Sec-WebSocket-Version: 13\r\nAuthorization: Bearer " + token.encode() + b"\r\n\r\n"
+    )
+    await asyncio.wait_for(reader.readuntil(b"CONNECT_SUCCESS"), WITHIN_S)
+    writer.transport.pause_reading()  # type: ignore[attr-defined]
+    return writer
 
 
 async def test_every_loop_says_how_late_it_is(house: House) -> None:
