@@ -2,8 +2,8 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo trace audit-verify bench load capacity \
-	chaos overload test lint format contracts lock role-locks
+.PHONY: help run up down status logs add remove token demo trace audit-verify observe top bench load \
+	capacity chaos overload test lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -55,6 +55,14 @@ audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an ea
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
 
+observe: ## a Prometheus over what runs, with the alerts; prints its address
+	@local/bootstrap --observe
+	@$(python) -m local observe
+
+top: ## rates, latencies, queues and partition owners of what runs, live [ARGS=--once]
+	@local/bootstrap --python-only
+	@$(python) -m local top $(ARGS)
+
 bench: ## measure a system of its own: messages/s, latency, CPU [ARGS=--help]
 	@local/bootstrap --python-only
 	@$(python) -m tests.bench $(ARGS)
@@ -99,6 +107,10 @@ format: ## format the code and sort its imports
 contracts: ## write docs/openapi.json and docs/asyncapi.json, as the code says them
 	@local/bootstrap --python-only
 	@$(python) -m tests.contracts
+
+dashboards: ## write Grafana's JSON, as k8s/base/monitoring/dashboards.yaml says it
+	@local/bootstrap --python-only
+	@$(python) -m local.observability.dashboards
 
 pip_compile := env -u PIP_FIND_LINKS -u PIP_EXTRA_INDEX_URL PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND='make lock' \
 	.venv/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-annotate \

@@ -8,6 +8,8 @@ from pathlib import Path
 from local import environment, foreground, tokens
 from local.failure import StackError
 from local.layout import Layout
+from local.observability.observe import observe
+from local.observability.top import top
 from local.progress import Progress
 from local.roles import ROLES
 from local.stack import Stack
@@ -37,7 +39,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 1
 
 
-def _run(  # noqa: C901 - a case for each command
+def _run(  # noqa: C901, PLR0912 - a case for each command
     options: argparse.Namespace, stack: Stack, progress: Progress
 ) -> int:
     match options.command:
@@ -61,6 +63,12 @@ def _run(  # noqa: C901 - a case for each command
             stack.add(role)
         case "remove":
             stack.stop_program(options.program)
+        case "rabbitmq":
+            print(stack.rabbitmq(*options.arguments), end="")
+        case "observe":
+            observe(stack)
+        case "top":
+            top(stack, once=options.once)
         case "token":
             secret = os.environ.get("CHAT_JWT_SECRET") or environment.jwt_secret(stack.layout)
             print(tokens.sign(secret, options.user, options.scope))
@@ -117,6 +125,12 @@ def _parser() -> argparse.ArgumentParser:
         "role", choices=[role.name for role in ROLES]
     )
     commands.add_parser("remove", help="stop a program, such as router-3").add_argument("program")
+    rabbitmq = commands.add_parser("rabbitmq", help="ask the broker: rabbitmq rabbitmqctl …")
+    rabbitmq.add_argument("arguments", nargs=argparse.REMAINDER)
+    commands.add_parser("observe", help="a Prometheus over what runs, with the alerts")
+    commands.add_parser("top", help="what every process does, live").add_argument(
+        "--once", action="store_true", help="one picture"
+    )
     token = commands.add_parser("token", help="print a JWT for development")
     token.add_argument("user")
     token.add_argument("scope", nargs="?")

@@ -7,11 +7,11 @@ from local.failure import StackError
 from local.layout import Layout
 from local.programs import Program, Stage
 
-RABBITMQ_SERVER = "/usr/lib/rabbitmq/bin/rabbitmq-server"
+RABBITMQ_TOOLS = "/usr/lib/rabbitmq/bin"
+RABBITMQ_SERVER = f"{RABBITMQ_TOOLS}/rabbitmq-server"
 WAL_BYTES = 64 << 20
 """What went through quorum queues stays in RabbitMQ's memory until this log is full, acknowledged
 or not, and up to two such logs more while it is let go. By default that is 512 MB."""
-RABBITMQ_CTL = "/usr/lib/rabbitmq/bin/rabbitmqctl"
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -45,15 +45,22 @@ def epmd_program(layout: Layout, epmd_port: int) -> Program:
     )
 
 
-def rabbitmq_program(layout: Layout, port: int, epmd_port: int, dist_port: int) -> Program:
-    """The broker, started past Debian's wrapper, which insists on the user rabbitmq."""
+def rabbitmq_program(
+    layout: Layout, port: int, epmd_port: int, dist_port: int, metrics_port: int
+) -> Program:
+    """The broker, started past Debian's wrapper, which insists on the user rabbitmq.
+
+    `metrics_port`: where its Prometheus plugin listens, once `Stack.rabbitmq_metrics` has asked.
+    """
     if not os.access(RABBITMQ_SERVER, os.X_OK):
         raise StackError(f"{RABBITMQ_SERVER} is missing; local/bootstrap installs it.")
     home = layout.rabbitmq
     home.mkdir(exist_ok=True)
     (home / "rabbitmq.conf").write_text(
         f"listeners.tcp.1 = 127.0.0.1:{port}\nraft.wal_max_size_bytes = {WAL_BYTES}\n"
+        f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {metrics_port}\n"
     )
+    (home / "enabled_plugins").write_text("[].\n")
     return Program(
         name="rabbitmq",
         stage=Stage.SERVERS,

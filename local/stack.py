@@ -7,8 +7,9 @@ import subprocess
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from pathlib import Path
 
-from local import edge, environment, leftovers, roles, servers
+from local import edge, environment, leftovers, readiness, roles, servers
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import remembered_ports
@@ -181,9 +182,18 @@ class Stack:
 
     def rabbitmqctl(self, *arguments: str) -> str:
         """What RabbitMQ's own tool prints, asked of the stack's private broker."""
+        return self.rabbitmq("rabbitmqctl", *arguments)
+
+    def rabbitmq(self, tool: str, *arguments: str) -> str:
+        """The same of another: rabbitmq-diagnostics, rabbitmq-queues, rabbitmq-plugins."""
+        program = Path(servers.RABBITMQ_TOOLS) / tool
+        if not program.exists():
+            raise StackError(f"RabbitMQ has no tool {tool}; {program.parent} holds them.")
+        if not self.is_up():
+            raise StackError("It is not running; make run starts it.")
         ports = remembered_ports(self.layout.ports)
         asked = subprocess.run(
-            [servers.RABBITMQ_CTL, "--quiet", *arguments],
+            [program, "--quiet", *arguments],
             env=servers.rabbitmq_environment(self.layout, ports["epmd"], ports["erlang"]),
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -191,8 +201,21 @@ class Stack:
             check=False,
         )
         if asked.returncode:
-            raise StackError(f"rabbitmqctl {arguments[0]} failed: {asked.stderr.strip()}")
+            command = " ".join([tool, *arguments])
+            raise StackError(f"{command} failed: {asked.stderr.strip()}")
         return asked.stdout
+
+    def rabbitmq_metrics(self) -> int | None:
+        """The port of RabbitMQ's metrics, which are switched on until its next start.
+
+        They cost it nothing before somebody wants them. None: the broker is the caller's own.
+        """
+        if "rabbitmq" not in self.processes():
+            return None
+        port = remembered_ports(self.layout.ports)["rabbitmq-metrics"]
+        if readiness.http_status(port, "/metrics") != 200:
+            self.rabbitmq("rabbitmq-plugins", "enable", "rabbitmq_prometheus")
+        return port
 
     # ------------------------------------------------------------------ inside
 

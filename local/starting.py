@@ -97,7 +97,10 @@ class Starting:
         if "rabbitmq" in self._private:
             epmd, erlang = ports["epmd"], ports["erlang"]
             programs.append(servers.epmd_program(layout, epmd))
-            programs.append(servers.rabbitmq_program(layout, ports["rabbitmq"], epmd, erlang))
+            program = servers.rabbitmq_program(
+                layout, ports["rabbitmq"], epmd, erlang, ports["rabbitmq-metrics"]
+            )
+            programs.append(program)
         return programs
 
     def _spawn_supervisord(
@@ -218,7 +221,8 @@ def _succeeded(migration: "subprocess.Popen[bytes]", layout: Layout) -> bool:
 
 
 def _choose_ports(layout: Layout, environ: Mapping[str, str], counts: Counts) -> dict[str, int]:
-    names = ["postgres", "redis", "rabbitmq", "epmd", "erlang", *roles.port_names(counts)]
+    names = ["postgres", "redis", "rabbitmq", "rabbitmq-metrics", "epmd", "erlang"]
+    names += roles.port_names(counts)
     if layout.stack != DEV:
         return choose_ports(["edge", *names], layout.ports, {"edge": OTHERS_PORT})
     text = environ.get("CHAT_PORT") or str(DEV_PORT)

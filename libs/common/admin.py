@@ -1,5 +1,11 @@
-"""The admin port of a role: /livez, /readyz, /metrics and /trace. Never on the edge."""
+"""The admin port of a role: /livez, /readyz, /metrics and /trace. Never on the edge.
 
+Where PROMETHEUS_MULTIPROC_DIR is set, several worker processes are one instance (gunicorn). They
+accept from one listener: whichever answers tells the metrics of all, and its own health.
+"""
+
+import os
+import socket
 import threading
 import time
 from http import HTTPStatus
@@ -9,8 +15,10 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import msgspec
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
+from libs.common.metrics import READY
 from libs.common.passages import PASSAGES
 
 STALL_S: Final = 10.0
@@ -31,13 +39,16 @@ class Health:
 
     def ready(self) -> None:
         self._waiting_for = None
+        READY.set(0 if self._is_stopping else 1)
 
     def unready(self, waiting_for: str) -> None:
         self._waiting_for = waiting_for
+        READY.set(0)
 
     def stop(self) -> None:
         """For good: a role that finishes what it holds is not ready, whatever it says later."""
         self._is_stopping = True
+        READY.set(0)
 
     def answer(self, path: str) -> tuple[HTTPStatus, str]:
         """What a probe of `path` gets."""
@@ -65,13 +76,13 @@ def trace(query: str) -> tuple[HTTPStatus, str]:
     return HTTPStatus.OK, msgspec.json.encode(answer).decode()
 
 
-def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
-    """Serves in daemon threads until `shutdown`. Raises OSError when the port is taken."""
+def serve_admin(health: Health, listener: socket.socket) -> ThreadingHTTPServer:
+    """Serves in daemon threads until `shutdown`."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             if self.path == "/metrics":
-                self._answer(HTTPStatus.OK, generate_latest(), CONTENT_TYPE_LATEST)
+                self._answer(HTTPStatus.OK, _metrics(), CONTENT_TYPE_LATEST)
             elif self.path.startswith("/trace"):
                 status, text = trace(urlsplit(self.path).query)
                 self._answer(status, text.encode(), "application/json")
@@ -89,6 +100,16 @@ def serve_admin(health: Health, host: str, port: int) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Probes come every second: nothing to log."""
 
-    server = ThreadingHTTPServer((host, port), Handler)
+    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server.socket.close()
+    server.socket = listener
     threading.Thread(target=server.serve_forever, name="admin", daemon=True).start()
     return server
+
+
+def _metrics() -> bytes:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return generate_latest()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return generate_latest(registry)

@@ -20,7 +20,8 @@ from yarl import URL
 
 from libs.common import tracing
 from libs.common.content import ContentChannel, ContentStreams, Incoming, Outcome
-from libs.common.topology import DEAD, Queue
+from libs.common.metrics import CONFIRM
+from libs.common.topology import DEAD, Queue, kind_of
 
 HEARTBEAT_S: Final = 5
 """aiormq gives a silent broker up after three of these and the graces, 18 s as measured; with its
@@ -68,6 +69,7 @@ class Channel:
         self._channel = channel
         self._underlay = underlay
         self._content = content
+        self._now = asyncio.get_running_loop().time
         self.lost: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         """Done when the channel is closed, by whomever."""
         underlay.closing.add_done_callback(self._on_closed)
@@ -97,8 +99,10 @@ class Channel:
         arrive in that order, whether or not the first was awaited.
         """
         headers = None if tracing.spans is None else tracing.spans.headers()
+        started = self._now()
         outcome = await self._content.publish(queue, body, lasting=lasting, headers=headers)
         self._check(queue, outcome)
+        CONFIRM.labels(kind_of(queue)).observe(self._now() - started)
 
     async def bury(self, body: bytes, *, source: str, reason: str) -> None:
         """Puts what could not be processed into `chat.dead`, with where from and why."""

@@ -10,16 +10,20 @@ from typing import Any, Final
 
 import structlog
 import uvloop
+from stamina.instrumentation import RetryDetails, StructlogOnRetryHook, set_on_retry_hooks
 
 from libs.common import logs, tracing
 from libs.common.admin import Health, serve_admin
 from libs.common.broker import Broker, BrokerLost
 from libs.common.config import RoleSettings
+from libs.common.listener import listen
+from libs.common.metrics import LOOP_LAG, RETRIES
 from libs.common.passages import PASSAGES
 
 RETRY_FIRST_S: Final = 0.2
 RETRY_MOST_S: Final = 2.0
 HEALTH_S: Final = 0.2
+BEAT_S: Final = 0.25
 CANCEL_AGAIN_S: Final = 0.5
 GC_THRESHOLDS: Final = (50_000, 20, 50)
 """Objects that a batch makes die by themselves; the default of 700 looks at each batch's several
@@ -59,6 +63,8 @@ def run(
     logs.configure(role, settings.instance, settings.log_level)
     PASSAGES.most_bytes = settings.trace_mib << 20
     tracing.start(role, settings)
+    # Its own metric has a label that counts up for as long as a server is away.
+    set_on_retry_hooks((StructlogOnRetryHook, _count_retry))
     uvloop.run(_live(settings, main))
 
 
@@ -68,8 +74,8 @@ async def _live(settings: RoleSettings, main: Callable[[Life], Coroutine[Any, An
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, life.stop)
-    admin = serve_admin(health, settings.listen_host, settings.admin_port)
-    beating = asyncio.create_task(_beat(health))
+    admin = serve_admin(health, listen(settings.listen_host, settings.admin_port))
+    beating = asyncio.create_task(beat(health))
     # What start-up has made stays for good: the collector need not look at it again.
     gc.collect()
     gc.freeze()
@@ -122,10 +128,21 @@ async def ended(*tasks: "asyncio.Task[Any]") -> None:
         await asyncio.wait(waiting, timeout=CANCEL_AGAIN_S)
 
 
-async def _beat(health: Health) -> None:
+async def beat(health: Health) -> None:
+    """Says that the loop turns, and measures how late it is; until cancelled.
+
+    A stall between two looks shows in the next one: all of it but up to BEAT_S.
+    """
+    loop = asyncio.get_running_loop()
     while True:
         health.beat()
-        await asyncio.sleep(1)
+        due = loop.time() + BEAT_S
+        await asyncio.sleep(BEAT_S)
+        LOOP_LAG.observe(max(0.0, loop.time() - due))
+
+
+def _count_retry(details: RetryDetails) -> None:
+    RETRIES.labels(type(details.caused_by).__name__).inc()
 
 
 async def serve_while_connected(

@@ -17,7 +17,7 @@ from libs.common.broker import Broker, BrokerLost, Channel
 from libs.common.domain.partition import fair_share
 from libs.common.lifecycle import Life, ended
 from libs.common.membership import BEAT_S, Membership
-from libs.common.metrics import PARTITIONS
+from libs.common.metrics import PARTITION_OWNED, PARTITIONS, PARTITIONS_OF_ALL
 
 RELEASE_S: Final = 4.0
 """How long a worker may take to finish what it holds. Then its channel is closed all the same,
@@ -87,6 +87,7 @@ class Partitions:
         self._work = work
         self._share = Share(membership.member, partitions)
         self._subscriptions: dict[int, _Subscription] = {}
+        PARTITIONS_OF_ALL.set(partitions)
 
     async def run(self, life: Life, *needed: "asyncio.Future[Any]") -> None:
         """Joins and works until told to stop; then leaves, finishes and closes every partition.
@@ -153,12 +154,15 @@ class Partitions:
         channel = await self._broker.channel(self._prefetch)
         working = asyncio.create_task(self._work(partition, channel, leave))
         leaving = asyncio.create_task(leave.wait())
+        owned = PARTITION_OWNED.labels(str(partition))
+        owned.set(1)
         try:
             await _any_of(working, leaving, channel.lost)
             if leave.is_set():
                 await _any_of(working, channel.lost, within_s=RELEASE_S)
         finally:
             await ended(leaving, working)
+            owned.set(0)
             await channel.close()
         if not working.cancelled():
             working.result()

@@ -46,6 +46,11 @@ _LASTING: Final[dict[str, Argument]] = {
 }
 
 
+def kind_of(queue: str) -> str:
+    """Of a queue by its name, such as `events` of `chat.events.3`: one of few, for labels."""
+    return queue.removeprefix("chat.").partition(".")[0]
+
+
 def dead() -> Queue:
     """What could not be processed, with the reason in its headers: for people."""
     # A look returns the message: RabbitMQ 4 would drop it at the twentieth.

@@ -48,7 +48,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         )
         tasks = (
             asyncio.create_task(flusher.run()),
-            asyncio.create_task(tell_health(life, partial(_waiting_for, store, membership))),
+            asyncio.create_task(tell_health(life, partial(_look, store, membership, flusher))),
             asyncio.create_task(indexer.run()),
             asyncio.create_task(typing.store()),
             asyncio.create_task(typing.consume(broker)),
@@ -65,7 +65,8 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         await cache.close()
 
 
-def _waiting_for(store: Store, membership: Membership) -> str | None:
+def _look(store: Store, membership: Membership, flusher: Flusher) -> str | None:
+    flusher.measure_lag()
     if not store.answering:
         return "PostgreSQL"
     return None if membership.joined else "Redis"

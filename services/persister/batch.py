@@ -50,6 +50,10 @@ class Pending(Generic[T]):
         full_wait = self._held[0].since + self._flush_s
         return min(full_wait, self._last_take + self._urgent_s) if self._urgent else full_wait
 
+    def first(self) -> T | None:
+        """What has been held for longest."""
+        return self._held[0].item if self._held else None
+
     def take(self, now: float) -> list[T]:
         """The first items, until they reach the size of a flush; at least one."""
         self._last_take = now

@@ -1,6 +1,7 @@
 """From the write queues into PostgreSQL: gather, store, bury, acknowledge, answer barriers."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -13,10 +14,19 @@ import structlog
 from libs.common import topology, tracing
 from libs.common.broker import BrokerLost, Channel, Overloaded, Unroutable
 from libs.common.content import Incoming
-from libs.common.metrics import BATCH_SIZE, DEAD_LETTERS, REDELIVERED, STAGE
+from libs.common.domain.moment import stamped_at
+from libs.common.metrics import (
+    BATCH_SIZE,
+    DEAD_LETTERS,
+    PERSIST_LAG,
+    QUEUE_WAIT,
+    REDELIVERED,
+    STAGE,
+    STORED,
+)
 from libs.common.protocol.codec import REPLIES, WRITES, Malformed
 from libs.common.protocol.replies import BarrierPassed
-from libs.common.protocol.writes import Barrier, Entry, Index
+from libs.common.protocol.writes import Barrier, Entry, Index, InsertMessage
 from services.persister import failures
 from services.persister.batch import Pending
 from services.persister.failures import Dead, ids_of
@@ -28,6 +38,9 @@ URGENT_S: Final = 0.005
 IDLE_S: Final = 2.0
 """With nothing to store we look this often whether PostgreSQL is there."""
 SOURCE: Final = "writes"
+
+_WAIT: Final = QUEUE_WAIT.labels("writes")
+_BURIED: Final = DEAD_LETTERS.labels(SOURCE)
 
 log = structlog.get_logger()
 
@@ -56,6 +69,8 @@ class Parcel:
     """Conversations to index."""
     malformed: list[Malformed]
     traceparent: str | None
+    since: float
+    """In seconds since 1970: when its first message was accepted; of other writes, when it came."""
 
 
 class Flusher:
@@ -79,6 +94,7 @@ class Flusher:
         self._pending: Pending[Parcel] = Pending(
             flush_s=flush_ms / 1000, flush_size=flush_items, urgent_s=URGENT_S
         )
+        self._storing: Sequence[Parcel] = ()
         self._changed = asyncio.Event()
         self._now = asyncio.get_running_loop().time
 
@@ -113,6 +129,7 @@ class Flusher:
         entries = [write for write in writes if not isinstance(write, Barrier | Index)]
         barriers = [write for write in writes if isinstance(write, Barrier)]
         searched = [write.conversation_id for write in writes if isinstance(write, Index)]
+        since = measure_wait(entries, time.time())
         parcel = Parcel(
             stream,
             incoming.delivery_tag,
@@ -121,6 +138,7 @@ class Flusher:
             searched,
             malformed,
             incoming.traceparent,
+            since,
         )
         stream.held += 1
         stream.empty.clear()
@@ -153,8 +171,13 @@ class Flusher:
     async def _flush(self, parcels: Sequence[Parcel]) -> None:
         entries = [entry for parcel in parcels for entry in parcel.entries]
         BATCH_SIZE.labels("store").observe(len(entries))
-        with STAGE.labels("store").time():
-            dead = await self._stored(entries, parcels)
+        self._storing = parcels
+        try:
+            with STAGE.labels("store").time():
+                dead = await self._stored(entries, parcels)
+        finally:
+            self._storing = ()
+        measure_stored(entries, time.time())
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
         await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
@@ -166,6 +189,11 @@ class Flusher:
             return await failures.store(entries, self._store.write)
         with tracing.spans.batch("store", entries, {one.traceparent for one in parcels}):
             return await failures.store(entries, self._store.write)
+
+    def measure_lag(self) -> None:
+        """How far PostgreSQL is behind what this persister holds: call it every now and then."""
+        oldest = self._storing[0] if self._storing else self._pending.first()
+        PERSIST_LAG.set(0 if oldest is None else max(0.0, time.time() - oldest.since))
 
     async def _answer(self, barriers: Iterable[Barrier]) -> None:
         passed: dict[str, list[BarrierPassed]] = defaultdict(list)
@@ -191,7 +219,7 @@ class Flusher:
         except (Unroutable, Overloaded) as error:
             # Not acknowledged, so nothing is lost: all of it comes again on the next connection.
             raise BrokerLost(f"{topology.DEAD} refuses: {error!r}") from error
-        DEAD_LETTERS.labels(SOURCE).inc()
+        _BURIED.inc()
 
     async def _acknowledge(self, parcels: Iterable[Parcel]) -> None:
         newest = {parcel.stream: parcel.delivery_tag for parcel in parcels}
@@ -205,3 +233,21 @@ class Flusher:
             parcel.stream.held -= 1
             if not parcel.stream.held:
                 parcel.stream.empty.set()
+
+
+def measure_wait(entries: Sequence[Entry], now: float) -> float:
+    """Counts how long the newest message waited for us; when the first was accepted, or `now`."""
+    messages = [entry for entry in entries if isinstance(entry, InsertMessage)]
+    if not messages:
+        return now
+    _WAIT.observe(max(0.0, now - messages[-1].created_at / 1000))
+    return stamped_at(messages[0].message_id) / 1000
+
+
+def measure_stored(entries: Sequence[Entry], now: float) -> None:
+    """Also of what was stored before and came again, and of what was buried."""
+    STORED.observe_all(
+        now - stamped_at(entry.message_id) / 1000
+        for entry in entries
+        if isinstance(entry, InsertMessage)
+    )

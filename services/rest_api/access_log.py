@@ -7,9 +7,10 @@ from typing import Final
 import falcon
 import structlog
 
-from libs.common.metrics import HTTP_CALLS
+from libs.common.metrics import HTTP_CALLS, HTTP_IN_PROGRESS, HTTP_RESPONSES
 
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
+_RESPONSES: Final = {digit: HTTP_RESPONSES.labels(f"{digit}xx") for digit in range(1, 6)}
 _METHODS: Final = frozenset(falcon.HTTP_METHODS)
 
 log = structlog.get_logger()
@@ -20,6 +21,7 @@ class AccessLog:
 
     def process_request(self, request: falcon.Request, response: falcon.Response) -> None:
         request.context.started = time.monotonic()
+        HTTP_IN_PROGRESS.inc()
         # Given by the edge; every line of this call bears it, and the answer gives it back.
         request_id = request.get_header("X-Request-Id", default="")
         if _REQUEST_ID.fullmatch(request_id):
@@ -33,12 +35,13 @@ class AccessLog:
         _resource: object,
         _succeeded: bool,
     ) -> None:
-        now = time.monotonic()
-        seconds = now - getattr(request.context, "started", now)
+        seconds = time.monotonic() - request.context.started
+        HTTP_IN_PROGRESS.dec()
         # A caller may invent methods and addresses; the labels stay few.
         method = request.method if request.method in _METHODS else "other"
         route = request.uri_template or "none"
         status = response.status_code
         HTTP_CALLS.labels(method, route, status).observe(seconds)
+        _RESPONSES[status // 100].inc()
         log.info("call", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
         structlog.contextvars.clear_contextvars()

@@ -16,7 +16,7 @@ from libs.common.admin import Health
 from libs.common.asking import Asking
 from libs.common.broker import Broker, BrokerLost, Channel, Overloaded, Unroutable
 from libs.common.domain.partition import id_beside, partition_of
-from libs.common.lifecycle import RETRY_MOST_S, Life, serve_while_connected
+from libs.common.lifecycle import RETRY_MOST_S, Life, beat, serve_while_connected
 from libs.common.metrics import BARRIERS
 from libs.common.protocol import events
 from libs.common.protocol.codec import EVENTS
@@ -56,6 +56,7 @@ class Commands:
         self._thread = Thread(target=self._run, name="commands", daemon=True)
         self._asking: Asking | None = None
         self._telling: Channel | None = None
+        self._beating: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -168,6 +169,7 @@ class Commands:
 
     async def _keep_serving(self) -> None:
         name = f"rest_api {self._settings.instance}"
+        self._beating = asyncio.create_task(beat(self._life.health))
         while not self._life.stopping.is_set():
             try:
                 await serve_while_connected(self._settings.amqp_url, name, self._life, self._serve)

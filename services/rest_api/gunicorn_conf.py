@@ -1,22 +1,33 @@
-"""Gunicorn: one worker process with threads for each instance; more come by more instances.
+"""Gunicorn: one worker process with threads, or CHAT_REST_WORKERS of them, for each instance.
 
-One worker, because its admin port, metrics and connections are the instance's own.
+The workers count in files of PROMETHEUS_MULTIPROC_DIR, of which /metrics makes one sum; a worker
+that has ended stays counted, as a counter must not fall. The master listens at the admin port,
+and any worker answers there.
 `gunicorn -c services/rest_api/gunicorn_conf.py services.rest_api.wsgi:app`, from the root.
 """
 
 import logging
+import os
+import shutil
 import signal
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 from gunicorn import glogging  # type: ignore[import-untyped]
 
 from libs.common import logs
 from libs.common.config import load
+from libs.common.listener import listen
 from services.rest_api.settings import RestSettings
 
 _settings = load(RestSettings)
 logs.configure("rest_api", _settings.instance, _settings.log_level)
+
+# Of this instance alone: no other has its admin port. Must be set before prometheus_client is
+# imported, and no metric may be made in the master: it would count as one more worker.
+_counts = Path(f"/dev/shm/chat-rest-{os.getuid()}-{_settings.admin_port}")  # noqa: S108
+os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(_counts)
 
 
 class _StructuredLogger(glogging.Logger):  # type: ignore[misc]
@@ -30,7 +41,7 @@ class _StructuredLogger(glogging.Logger):  # type: ignore[misc]
 
 
 bind = f"{_settings.listen_host}:{_settings.listen_port}"
-workers = 1
+workers = _settings.rest_workers
 worker_class = "gthread"
 threads = _settings.rest_threads
 graceful_timeout = _settings.rest_drain_s
@@ -42,6 +53,29 @@ keepalive = 75
 worker_tmp_dir = "/dev/shm"  # noqa: S108
 control_socket_disable = True
 logger_class = _StructuredLogger
+
+
+class _Worker(Protocol):
+    pid: int
+
+
+def on_starting(_server: object) -> None:
+    """What the workers inherit. What an earlier run has counted is not theirs."""
+    shutil.rmtree(_counts, ignore_errors=True)
+    _counts.mkdir(mode=0o700)
+    listen(_settings.listen_host, _settings.admin_port)
+
+
+def child_exit(_server: object, worker: _Worker) -> None:
+    """What a worker that has ended was doing, it does no more."""
+    from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
+
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: object) -> None:
+    """The last call."""
+    shutil.rmtree(_counts, ignore_errors=True)
 
 
 def post_worker_init(worker: Any) -> None:  # noqa: ANN401 - gunicorn has no types

@@ -17,6 +17,9 @@ class RestSettings(RoleSettings):
     database_url: str = Field(pattern="^postgres(ql)?://")
     """Read only."""
     jwt_secret: JwtSecret
+    rest_workers: int = Field(1, ge=1, le=64)
+    """Processes of one instance, each with all that follows. More instances do the same and are
+    scaled and watched one by one; workers share one address, one pod and the metrics."""
     rest_threads: int = Field(32, ge=1, le=512)
     """Calls answered at once. Most threads wait: for a barrier, up to one flush of the persister
     (100 ms)."""

@@ -8,6 +8,8 @@ import falcon
 from libs.common.admin import Health, serve_admin
 from libs.common.cache import BlockingCache
 from libs.common.config import load
+from libs.common.listener import listen
+from libs.common.metrics import HTTP_THREADS
 from libs.common.passages import PASSAGES
 from services.rest_api import problems
 from services.rest_api.access_log import AccessLog
@@ -55,9 +57,9 @@ class Service:
     def start(self) -> None:
         """After the fork. Servers that are away keep it unready, not from starting."""
         PASSAGES.most_bytes = self._settings.trace_mib << 20
-        self._admin = serve_admin(
-            self._health, self._settings.listen_host, self._settings.admin_port
-        )
+        listener = listen(self._settings.listen_host, self._settings.admin_port)
+        self._admin = serve_admin(self._health, listener)
+        HTTP_THREADS.set(self._settings.rest_threads)
         self._pool.open(wait=False)
         self._commands.start()
         self._readiness.start()

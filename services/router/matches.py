@@ -19,6 +19,8 @@ from libs.common.topology import MATCH_CREATED, MATCH_REMOVED, events, matches
 PREFETCH: Final = 200
 REOPEN_S: Final = 1.0
 
+_BURIED: Final = DEAD_LETTERS.labels("matches")
+
 log = structlog.get_logger()
 
 
@@ -100,6 +102,6 @@ def _event(message: Incoming, now_ms: int, partitions: int) -> CreateConversatio
 
 
 async def _bury(channel: Channel, message: Incoming, reason: str) -> None:
-    DEAD_LETTERS.labels("matches").inc()
+    _BURIED.inc()
     log.error("match buried", reason=reason)
     await channel.bury(message.body, source=matches().name, reason=reason)

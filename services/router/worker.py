@@ -8,10 +8,12 @@ begins again with the first event that was not acknowledged.
 """
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from functools import partial
 from itertools import accumulate
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 from uuid import UUID
 
 import stamina
@@ -27,10 +29,14 @@ from libs.common.lifecycle import ended
 from libs.common.limits import permits
 from libs.common.metrics import (
     BATCH_SIZE,
+    CACHE,
     DEAD_LETTERS,
+    DECIDED,
     DUPLICATES,
+    QUEUE_WAIT,
     REDELIVERED,
     REFUSED,
+    RETRIES,
     STAGE,
     WAITING,
 )
@@ -77,6 +83,14 @@ Loaded = tuple[int, Found]
 """For so many of the waiting events: what they need."""
 
 T = TypeVar("T")
+
+_AT_HAND: Final = CACHE.labels("conversations", "hit")
+_NOT_AT_HAND: Final = CACHE.labels("conversations", "miss")
+_DECIDED: Final = {
+    event_type: DECIDED.labels(event_type.__struct_config__.tag) for event_type in get_args(Event)
+}
+_WAIT: Final = QUEUE_WAIT.labels("events")
+_BURIED: Final = DEAD_LETTERS.labels("events")
 
 log = structlog.get_logger()
 
@@ -180,7 +194,11 @@ class Worker:
 
     async def _admitted(self) -> Sequence[Arrival]:
         """Of what has come, what can be decided at once."""
-        return self._waiting.admit(await self._decoded(self._take()), self._memory)
+        arrivals = await self._decoded(self._take())
+        ready = self._waiting.admit(arrivals, self._memory)
+        _AT_HAND.inc(len(ready))
+        _NOT_AT_HAND.inc(len(arrivals) - len(ready))
+        return ready
 
     def _is_loaded(self) -> bool:
         return self._loading is not None and self._loading.done()
@@ -223,7 +241,7 @@ class Worker:
         BATCH_SIZE.labels("router").observe(len(happened))
         permits = await self._insist(lambda: self._permits(happened))
         decided, poisonous = decide(happened, self._memory, permits)
-        DUPLICATES.inc(decided.duplicates)
+        count_decided(happened, decided)
         await self._keep(decided, self._epoch)
         listeners = await self._publish(decided)
         # The last steps overlap with the next batch's first ones, but never with its last ones.
@@ -260,8 +278,10 @@ class Worker:
 
     async def _decoded(self, batch: list[Incoming]) -> list[Arrival]:
         arrivals: list[Arrival] = []
+        now = time.time()
         for message in batch:
             items, malformed = EVENTS.decode(message.body)
+            measure_wait(items, now)
             tag, is_again = message.delivery_tag, message.redelivered
             arrivals += [Arrival(item, tag, is_again) for item in items]
             if is_again:
@@ -347,7 +367,7 @@ class Worker:
 
     async def _bury(self, parts: Sequence[Malformed]) -> None:
         for part in parts:
-            DEAD_LETTERS.labels("events").inc()
+            _BURIED.inc()
             log.error("event buried", partition=self._partition, reason=part.reason)
             bury = partial(self._channel.bury, part.body, source=self._source, reason=part.reason)
             await self._insist(bury)
@@ -356,6 +376,7 @@ class Worker:
         try:
             return await step()  # as a rule: entering stamina's loop would cost 30 µs each time
         except TRIED_AGAIN as error:
+            RETRIES.labels(type(error).__name__).inc()
             log.warning("trouble", partition=self._partition, reason=repr(error))
         async for attempt in stamina.retry_context(
             on=TRIED_AGAIN, attempts=None, timeout=None, wait_initial=0.05, wait_max=2.0
@@ -363,6 +384,24 @@ class Worker:
             with attempt:
                 return await step()
         raise AssertionError("retry_context without a bound ends by success or cancellation")
+
+
+def measure_wait(items: Sequence[Event], now: float) -> None:
+    """The age of the newest message, which was the last to come before the gateway published.
+
+    Receipts don't count: they may wait for company at the gateway.
+    """
+    for event in reversed(items):
+        if isinstance(event, Send):
+            _WAIT.observe(max(0.0, now - event.accepted_at / 1000))
+            return
+
+
+def count_decided(happened: Sequence[Event], decided: Decisions) -> None:
+    """A batch at once."""
+    for event_type, number in Counter(map(type, happened)).items():
+        _DECIDED[event_type].inc(number)
+    DUPLICATES.inc(decided.duplicates)
 
 
 def new_messages(

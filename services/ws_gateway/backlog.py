@@ -32,6 +32,10 @@ class Backlog:
         self._most = most
         self._waiting: dict[UUID, _Lane] = {}
 
+    def __len__(self) -> int:
+        """How many wait, over all partitions."""
+        return len(self._waiting)
+
     def take(self, conversation_id: UUID, try_id: UUID, now: float) -> bool:
         """Whether the try may go to the router. If so it waits from now on."""
         lane = self._lanes[partition_of(conversation_id, len(self._lanes))]

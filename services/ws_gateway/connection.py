@@ -7,14 +7,25 @@ its clocks; what is written in one turn of the loop leaves in one system call.
 import asyncio
 import time
 from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
+from uuid import UUID
 
 import structlog
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
 
-from libs.common.metrics import CLOSES, FRAMES, REFUSED
+from libs.common.domain.moment import stamped_at
+from libs.common.metrics import (
+    CLOSES,
+    CONNECT_TIME,
+    CONNECTS,
+    DELIVERY,
+    FRAMES,
+    REFUSED,
+    SLOW_CLOSES,
+)
 from libs.common.protocol.closes import Close
+from libs.common.protocol.events import Delivered
 from libs.common.protocol.frames import ClientFrame, Reconnect, encode_frame
 from services.ws_gateway.departures import lifetime
 from services.ws_gateway.effects import (
@@ -43,6 +54,12 @@ _FRAMES: Final = {
     frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
     for frame_type in get_args(ClientFrame)
 } | {BadFrame: FRAMES.labels("bad")}
+
+_CONNECTS: Final = {
+    outcome: CONNECTS.labels(outcome) for outcome in ("opened", "failed", "refused", "abandoned")
+}
+_SLOW_CLOSES: Final = {cause: SLOW_CLOSES.labels(cause) for cause in ("buffer", "pong")}
+_ON_US: Final = (Close.ON_US, Close.RESTARTING)
 
 log = structlog.get_logger()
 
@@ -161,7 +178,7 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         """The client reads too slowly: more than `max_buffered_bytes` wait for it."""
-        self.end(Close.TOO_SLOW, "reads too slowly")
+        self.end_slow("buffer", "reads too slowly")
 
     def resume_writing(self) -> None:
         """Too late: the close is on its way."""
@@ -187,7 +204,7 @@ class Connection(asyncio.Protocol):
         elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
             self._on_fragment(frame)
         elif frame.opcode is Opcode.PONG:
-            self.perform(self.session.pong(bytes(frame.data), time.time()))
+            self._on_pong(bytes(frame.data), time.time())
         elif frame.opcode is Opcode.BINARY:
             self.perform(self.session.receive_binary())
 
@@ -212,7 +229,33 @@ class Connection(asyncio.Protocol):
         _FRAMES[type(frame)].inc()
         self.perform(self.session.receive(frame, time.time()))
 
+    def _on_pong(self, payload: bytes, now: float) -> None:
+        effects = self.session.pong(payload, now)
+        for effect in effects:
+            if isinstance(effect, Publish) and isinstance(effect.event, Delivered):
+                self._measure(effect.event, now)
+        self.perform(effects)
+
+    def _measure(self, delivered: Delivered, now: float) -> None:
+        """How long each message was under way, if it was accepted after this session began.
+
+        Older ones are what a SYNC has caught up with: they waited for their user, not for us.
+        """
+        open_for = self._gateway.loop.time() - self.since
+        for message_id in delivered.message_ids:
+            seconds = now - stamped_at(message_id) / 1000
+            if seconds < open_for:
+                DELIVERY.observe(seconds)
+
     # --- what goes out -------------------------------------------------------------------
+
+    def opened(self, heads: dict[UUID, int]) -> None:
+        """The router has found what CONNECT_SUCCESS needs."""
+        effects = self.session.opened(heads)
+        if effects:
+            _CONNECTS["opened"].inc()
+            CONNECT_TIME.observe(self._gateway.loop.time() - self.since)
+        self.perform(effects)
 
     def perform(self, effects: Effects) -> None:
         for effect in effects:
@@ -261,6 +304,12 @@ class Connection(asyncio.Protocol):
         self.write(text_frame(encode_frame(Reconnect(int(after_s * 1000), reason))))
         self.end(Close.RESTARTING, reason)
 
+    def end_slow(self, cause: str, reason: str) -> None:
+        """Who doesn't keep up. `cause`: a label of SLOW_CLOSES."""
+        if not self.ended:
+            _SLOW_CLOSES[cause].inc()
+        self.end(Close.TOO_SLOW, reason)
+
     def abort(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -293,8 +342,17 @@ class Connection(asyncio.Protocol):
         self.since = self._gateway.loop.time()
         if self._protocol.close_sent is not None and self._protocol.close_rcvd is None:
             CLOSES.labels(self._protocol.close_sent.code).inc()
+        if self._session is not None and self._session.phase is Phase.OPENING:
+            _CONNECTS[self._why_not_opened()].inc()
         if self._home is not None:
             self._home.leave(self)
+
+    def _why_not_opened(self) -> str:
+        """`failed` when it is on us; `refused` has a cause of the client's (CLOSES says which)."""
+        close = self._protocol.close_sent
+        if close is None or self._protocol.close_rcvd is not None:
+            return "abandoned"
+        return "failed" if close.code in _ON_US else "refused"
 
     # --- backpressure ----------------------------------------------------------------------
 

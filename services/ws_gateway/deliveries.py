@@ -1,12 +1,14 @@
 """Consumes chat.deliveries.{gateway}: what the routers want written."""
 
+import time
 from collections.abc import Callable, Sequence
 
 import structlog
 
 from libs.common import tracing
 from libs.common.content import Incoming
-from libs.common.metrics import BATCH_SIZE
+from libs.common.domain.moment import stamped_at
+from libs.common.metrics import ANSWER, BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser
 from services.ws_gateway.backlog import Backlog
@@ -57,11 +59,12 @@ class Deliveries:
             case Answer(session_id, try_id, frame, conversation_id, message_ids):
                 self._backlog.answered(try_id)
                 if connection := self._registry.session(session_id):
-                    connection.perform(
-                        connection.session.answer(
-                            try_id, text_frame(frame), conversation_id, message_ids
-                        )
+                    effects = connection.session.answer(
+                        try_id, text_frame(frame), conversation_id, message_ids
                     )
+                    if effects:
+                        ANSWER.observe(time.time() - stamped_at(try_id) / 1000)
+                    connection.perform(effects)
             case Note(user_id, frame):
                 self._to_members(self._registry.members(user_id), frame)
             case ToSession(session_id, frame):
@@ -69,7 +72,7 @@ class Deliveries:
                     self._to_members((connection,), frame)
             case Opened(session_id, heads):
                 if connection := self._registry.session(session_id):
-                    connection.perform(connection.session.opened(heads))
+                    connection.opened(heads)
 
     def _to_members(self, connections: Sequence[Connection], payload: bytes) -> None:
         frame = text_frame(payload)

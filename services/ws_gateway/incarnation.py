@@ -16,7 +16,7 @@ from libs.common import topology
 from libs.common.broker import BrokerLost, Channel
 from libs.common.cache import Cache
 from libs.common.limits import Limit
-from libs.common.metrics import CONNECTIONS
+from libs.common.metrics import CONNECTIONS, UNANSWERED, UNCONFIRMED
 from libs.common.protocol.events import Here
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
@@ -82,6 +82,8 @@ class Incarnation:
             on_redis=on_redis,
         )
         self._keeping_alive: asyncio.Task[None] | None = None
+        UNANSWERED.set_function(lambda: len(self.terms.backlog))
+        UNCONFIRMED.set_function(lambda: self.publishing.waiting_bytes)
 
     async def begin(self) -> None:
         """From its return on, deliveries are consumed. Raises BrokerLost."""

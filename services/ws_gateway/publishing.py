@@ -25,6 +25,8 @@ _EVENT_BYTES: Final = 150
 """Ids and envelope of one event, about."""
 _MESSAGE_ID_BYTES: Final = 18
 
+_BURIED: Final = DEAD_LETTERS.labels("deliveries")
+
 log = structlog.get_logger()
 
 
@@ -80,6 +82,11 @@ class Publishing:
     def bury(self, malformed: Malformed) -> None:
         """Into `chat.dead` (promise 9)."""
         self._buried.add(malformed)
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Taken and not yet confirmed, about."""
+        return self._waiting_bytes
 
     def failures(self) -> list["asyncio.Future[None]"]:
         """One of them holds BrokerLost when publishing has failed for good."""
@@ -146,7 +153,7 @@ class Publishing:
                 await self._channel.bury(
                     malformed.body, source="deliveries", reason=malformed.reason
                 )
-                DEAD_LETTERS.labels("deliveries").inc()
+                _BURIED.inc()
             except (Overloaded, Unroutable) as error:
                 log.error("could not bury a delivery", reason=repr(error))
 

@@ -54,7 +54,7 @@ def _check_heart(connection: Connection, now: float, heartbeat_s: float) -> None
     session = connection.session
     if session.awaits_pong:
         if now - connection.pinged_at > PONG_WITHIN_S:
-            connection.end(Close.TOO_SLOW, "no pong")
+            connection.end_slow("pong", "no pong")
     elif now - connection.heard_at > heartbeat_s:
         connection.perform(session.heartbeat())
 

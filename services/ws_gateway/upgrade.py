@@ -7,7 +7,7 @@ from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from libs.common.metrics import REFUSED
+from libs.common.metrics import CONNECTS, REFUSED
 from libs.common.tokens import Caller
 from services.ws_gateway.handshake import (
     SUBPROTOCOL,
@@ -48,6 +48,8 @@ def upgrade(protocol: ServerProtocol, request: Request, terms: Terms | None, now
         return Answer(response, Session(terms.new_id(), terms), _caller(request, terms, now))
     except HandshakeRefused as refused:
         REFUSED.labels(refused.error).inc()
+        if refused.status >= 500:
+            CONNECTS.labels("failed").inc()
         return Answer(_refusal(protocol, refused))
 
 

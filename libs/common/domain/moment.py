@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 from functools import lru_cache
+from uuid import UUID
 
 
 def rfc3339(ms: int) -> str:
@@ -18,3 +19,8 @@ def milliseconds(moment: datetime) -> int:
     """The inverse, from an aware datetime; exact, without a float's rounding."""
     whole = int(moment.replace(microsecond=0).timestamp())
     return whole * 1000 + moment.microsecond // 1000
+
+
+def stamped_at(version_7: UUID) -> int:
+    """The moment in an id (RFC 9562, section 5.7): of a try's or a message's, when it was taken."""
+    return version_7.int >> 80

@@ -1,0 +1,1 @@
+"""What watches the service: dashboards, alert rules, a local Prometheus, a live view."""
