@@ -1,14 +1,26 @@
 """Writes the edge's nginx configuration."""
 
+import hashlib
 import json
 import os
+import re
 import resource
+from base64 import b64encode
 from collections.abc import Mapping, Sequence
 
 from local.layout import Layout
 from local.ports import has_ipv6_loopback
 
 TEMPLATE = "local/nginx.conf"
+
+# Of the web chat: nothing but its own files and this edge; no inline script but the map of modules,
+# and no text that becomes markup.
+POLICY = (
+    "default-src 'none'; script-src 'self' 'sha256-{importmap}'; style-src 'self'; "
+    "img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+)
+IMPORTMAP = re.compile(r'<script type="importmap">(.*?)</script>', re.DOTALL)
 
 # What nginx itself answers when no service does: name of the location, status, code, title, detail.
 PROBLEMS = (
@@ -21,8 +33,17 @@ PROBLEMS = (
 )
 
 
-def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequence[int]) -> None:
-    """Write nginx.conf: listen on `port`, pass requests to the gateways' and REST's ports."""
+def write_config(
+    layout: Layout,
+    port: int,
+    gateways: Sequence[int],
+    rests: Sequence[int],
+    development: int | None,
+) -> None:
+    """Write nginx.conf: listen on `port`, pass requests to the other ports.
+
+    `development` is that of local.development, None where it does not run.
+    """
     # Inherited from us by way of supervisord.
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
     addresses = [f"127.0.0.1:{port}"] + ([f"[::1]:{port}"] if has_ipv6_loopback() else [])
@@ -34,10 +55,25 @@ def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequ
         "connections": str(files - 64),
         "gateways": _servers(gateways),
         "rests": _servers(rests),
+        "development": _development(development),
+        "web": str(layout.root / "web"),
+        "policy": policy((layout.root / "web" / "index.html").read_text()),
         "listen": "\n".join(f"        listen {address};" for address in addresses),
         "problems": "\n".join(_problem(*problem) for problem in PROBLEMS),
     }
     layout.nginx_config.write_text(_fill((layout.root / TEMPLATE).read_text(), values))
+
+
+def policy(page: str) -> str:
+    """The Content-Security-Policy of the web chat, whose index.html is `page`."""
+    (importmap,) = IMPORTMAP.findall(page)
+    digest = hashlib.sha256(importmap.encode()).digest()
+    return POLICY.format(importmap=b64encode(digest).decode())
+
+
+def _development(port: int | None) -> str:
+    target = "return 404;" if port is None else f"proxy_pass http://127.0.0.1:{port};"
+    return f"        location /api/chat/development/ {{ {target} }}"
 
 
 def _fill(template: str, values: Mapping[str, str]) -> str:

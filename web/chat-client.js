@@ -229,6 +229,8 @@ export class ChatClient {
         this.#afterMs = frame.afterMs;
         return undefined;
       case "SYNC_RESULT":
+        // Of the sender's own messages it says which they are, so that it answers them too.
+        for (const message of frame.messages) this.#sending.entered(message);
         return this.#catchingUp.synced(frame);
       case "ERROR":
         return this.#refuse(frame);

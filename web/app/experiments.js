@@ -1,0 +1,36 @@
+import { html } from "./html.js";
+import { killGatewayOf } from "./development.js";
+import { nameOf } from "./names.js";
+
+const MANY = 100;
+
+/** What one may do to the connection, to see that nothing is lost. Only with a development stack. */
+export function Experiments({ person }) {
+  const { client, userId } = person;
+  const { name, sessionId } = person.connection.value;
+  const isIn = person.isCableIn.value;
+  const waiting = person.outbox.value.length;
+
+  const kill = async () => {
+    try {
+      person.notice.value = `Killed ${await killGatewayOf(userId, sessionId)}. Supervisord starts it again.`;
+    } catch (error) {
+      person.notice.value = error.message;
+    }
+  };
+  const sendMany = () => {
+    for (let n = 1; n <= MANY; n += 1) client.send(person.openId.value, `${n} of ${MANY}`);
+  };
+  return html`
+    <div class="experiments" role="group" aria-label=${`Experiments with the connection of ${nameOf(userId)}`}>
+      <button type="button" aria-pressed=${isIn ? "false" : "true"}
+        onClick=${() => (isIn ? person.pullCable() : person.plugIn())}>
+        ${isIn ? "Pull the cable" : "Plug it in"}
+      </button>
+      <button type="button" disabled=${name !== "online"} onClick=${kill}>Kill its gateway</button>
+      <button type="button" disabled=${!person.open || person.open.archivedAt} onClick=${sendMany}>
+        Send ${MANY}
+      </button>
+      <span class="counts" role="status">${waiting > 0 ? `${waiting} in the outbox` : ""}</span>
+    </div>`;
+}
