@@ -66,6 +66,7 @@ def print_welcome(stack: Stack) -> None:
     print(
         f"""
 The chat service is ready.
+  the chat    http://localhost:{port}/
   REST        http://localhost:{port}/api/chat
   WebSocket   ws://localhost:{port}/api/chat/ws
   a token     make token USER={uuid.uuid4()}

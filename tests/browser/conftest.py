@@ -57,7 +57,7 @@ async def visit(browser: Browser, system: System) -> AsyncIterator[Visit]:
 
 
 def _listen(page: Page, complaints: list[str]) -> None:
-    """Errors of scripts and of the Content-Security-Policy; not those of a network cut on purpose."""
+    """Errors of scripts and of the Content-Security-Policy; a network is cut on purpose."""
     page.on("pageerror", lambda error: complaints.append(str(error)))
     page.on(
         "console",

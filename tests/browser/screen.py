@@ -25,6 +25,11 @@ class Screen:
         """The pane of one of several users."""
         return Screen(self.page, self.page.locator(f'.pane[data-user="{user_id}"]'))
 
+    async def users(self) -> list[UUID]:
+        """Of the page with two panes."""
+        await self.page.wait_for_url("**/?users=*")
+        return [UUID(each) for each in self.page.url.rpartition("=")[2].split(",")]
+
     def button(self, name: str) -> Locator:
         return self.pane.get_by_role("button", name=name)
 

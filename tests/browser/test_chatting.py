@@ -2,7 +2,7 @@
 
 from uuid import UUID, uuid4
 
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
 from tests.browser.conftest import Visit
 from tests.integration.conftest import System
@@ -34,7 +34,7 @@ async def test_two_browsers_chat_and_ticks_go_up(visit: Visit, pair: Pair) -> No
 
 async def test_delivered_is_not_yet_read(visit: Visit) -> None:
     both = await visit("/")
-    anna, ben = (both.of(UUID(each)) for each in await _users(both.page))
+    anna, ben = (both.of(user) for user in await both.users())
     await anna.is_ready()
     await ben.is_ready()
     await anna.write("Look here")
@@ -48,8 +48,8 @@ async def test_delivered_is_not_yet_read(visit: Visit) -> None:
 
 async def test_a_reload_keeps_everything(visit: Visit) -> None:
     both = await visit("/")
-    users = await _users(both.page)
-    anna, ben = (both.of(UUID(each)) for each in users)
+    users = await both.users()
+    anna, ben = (both.of(user) for user in users)
     await anna.is_ready()
     await anna.write("one")
     await anna.sees("one", "DELIVERED")
@@ -59,7 +59,7 @@ async def test_a_reload_keeps_everything(visit: Visit) -> None:
     await anna.sees("one", "READ")
     await ben.sees("two", "READ")
     await both.page.reload()
-    assert await _users(both.page) == users
+    assert await both.users() == users
     for pane in (anna, ben):
         await pane.is_ready()
         await expect(pane.bubbles).to_have_text(["one", "two"])
@@ -117,8 +117,3 @@ async def test_an_archived_conversation_is_read_only(visit: Visit, pair: Pair) -
         await expect(screen.composer).to_be_hidden()
         await expect(screen.pane.get_by_role("heading", name="Archived")).to_be_visible()
         await screen.sees("farewell")
-
-
-async def _users(page: Page) -> list[str]:
-    await page.wait_for_url("**/?users=*")
-    return page.url.rpartition("=")[2].split(",")
