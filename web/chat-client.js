@@ -8,20 +8,16 @@
 // It connects and comes back, finds gaps by `seq` and fills them by SYNC, repeats what got no
 // answer with the same clientMessageId, and refreshes its token. What the entries say is yours.
 
-import { ANSWER_MS } from "./client/answers.js";
 import { CatchingUp } from "./client/catching-up.js";
 import { Events } from "./client/events.js";
 import { Link } from "./client/link.js";
 import { Outbox } from "./client/outbox.js";
 import { Readings } from "./client/readings.js";
 import { Backoff, mayComeBack } from "./client/reconnecting.js";
+import { Refreshing } from "./client/refreshing.js";
 import { Sending } from "./client/sending.js";
 import { Timers } from "./client/timers.js";
-
-/** The token is refreshed so long before its end, a short-lived one at half its time. */
-const REFRESH_MS = 60_000;
-/** TYPING_START is shown for 5 s: so it is told again before that. */
-const TYPING_MS = 3_000;
+import { Typing } from "./client/typing.js";
 
 export class ChatClient {
   /** `{name}` of stopped, connecting, online or waiting, as the last `state` event had it. */
@@ -35,9 +31,9 @@ export class ChatClient {
   #sending;
   #readings;
   #catchingUp;
-  #typedAt = new Map();
+  #typing;
+  #refreshing;
   #link;
-  #token;
   #wantsFreshToken = false;
   #tokensRefused = 0; // in a row
   #afterMs; // what RECONNECT, or an ERROR before the close, has asked for
@@ -62,6 +58,8 @@ export class ChatClient {
     this.#sending = new Sending(wire, this.#outbox);
     this.#readings = new Readings(wire);
     this.#catchingUp = new CatchingUp(wire);
+    this.#typing = new Typing(wire);
+    this.#refreshing = new Refreshing(wire, options.token);
   }
 
   /**
@@ -108,7 +106,7 @@ export class ChatClient {
     const clientMessageId = crypto.randomUUID();
     const item = { clientMessageId, conversationId, content: content.trim() };
     this.#outbox.add({ ...item, createdAt: Date.now() });
-    this.#typedAt.delete(conversationId); // a message ends typing by itself
+    this.#typing.ended(conversationId);
     this.#outboxChanged();
     return clientMessageId;
   }
@@ -137,12 +135,7 @@ export class ChatClient {
 
   /** Call it at every key, and with false when the user gives up. It sends what is of use. */
   typing(conversationId, isTyping = true) {
-    const now = Date.now();
-    const typedAt = this.#typedAt.get(conversationId) ?? 0;
-    if (isTyping ? now - typedAt < TYPING_MS : typedAt === 0) return;
-    if (isTyping) this.#typedAt.set(conversationId, now);
-    else this.#typedAt.delete(conversationId);
-    this.#send({ type: isTyping ? "TYPING_START" : "TYPING_STOP", conversationId });
+    this.#typing.tell(conversationId, isTyping);
   }
 
   // --- the connection --------------------------------------------------------------------
@@ -158,14 +151,12 @@ export class ChatClient {
       return;
     }
     if (this.state !== attempt) return; // closed meanwhile
-    this.#token = token;
     this.#afterMs = undefined;
-    const link = new Link(this.#options.WebSocket, this.#options.url, token, {
+    this.#link = new Link(this.#options.WebSocket, this.#options.url, token, {
       onFrame: (frame) => this.#receive(frame),
       onSent: (frame) => this.#show("out", frame),
       onEnd: (end) => this.#end(end),
     });
-    this.#link = link;
   }
 
   #end({ code, reason }) {
@@ -195,25 +186,11 @@ export class ChatClient {
     this.#wantsFreshToken = false;
     this.#backoff.reset();
     this.#link.watch(heartbeatSeconds);
-    this.#refreshBefore(expiresAt);
+    this.#refreshing.before(expiresAt);
     this.#tell({ name: "online", userId, sessionId });
     this.#catchingUp.begin(heads);
     this.#readings.begin();
     this.#sending.flush();
-  }
-
-  #refreshBefore(expiresAt) {
-    const leftMs = Date.parse(expiresAt) - Date.now();
-    const ms = Math.max(leftMs - REFRESH_MS, leftMs / 2);
-    this.#timers.after("refresh", ms, () => this.#refresh());
-  }
-
-  async #refresh() {
-    const link = this.#link;
-    const token = await this.#options.token({ fresh: true }).catch(() => undefined);
-    if (link !== this.#link) return;
-    if (token) this.#send({ type: "REFRESH_TOKEN", token });
-    this.#timers.after("refresh", ANSWER_MS, () => this.#refresh());
   }
 
   // --- what comes ------------------------------------------------------------------------
@@ -224,7 +201,7 @@ export class ChatClient {
       case "CONNECT_SUCCESS":
         return this.#welcome(frame);
       case "TOKEN_REFRESHED":
-        return this.#refreshBefore(frame.expiresAt);
+        return this.#refreshing.before(frame.expiresAt);
       case "RECONNECT":
         this.#afterMs = frame.afterMs;
         return undefined;

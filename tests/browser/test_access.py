@@ -70,8 +70,10 @@ async def test_by_keyboard_alone(visit: Visit, pair: Pair) -> None:
     assert await anna.texts() == ["first line\nsecond line"]
     await _tab_to(anna, '[aria-label="Delete this message"]', key="Shift+Tab")
     await anna.page.keyboard.press("Enter")
+    dialog = anna.page.get_by_role("dialog")
+    await expect(dialog.get_by_role("button", name="Cancel")).to_be_focused()
     await anna.page.keyboard.press("Escape")
-    await expect(anna.page.get_by_role("dialog")).to_be_hidden()
+    await expect(dialog).to_be_hidden()
     await _tab_to(anna, '[aria-label="Search"]', key="Shift+Tab")
     await anna.page.keyboard.press("Enter")
     await anna.page.keyboard.type("second")

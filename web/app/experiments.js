@@ -9,7 +9,6 @@ export function Experiments({ person }) {
   const { client, userId } = person;
   const { name, sessionId } = person.connection.value;
   const isIn = person.isCableIn.value;
-  const waiting = person.outbox.value.length;
 
   const kill = async () => {
     try {
@@ -31,6 +30,17 @@ export function Experiments({ person }) {
       <button type="button" disabled=${!person.open || person.open.archivedAt} onClick=${sendMany}>
         Send ${MANY}
       </button>
-      <span class="counts" role="status">${waiting > 0 ? `${waiting} in the outbox` : ""}</span>
+      <${Tally} person=${person} />
     </div>`;
+}
+
+const STAGES = [["in the outbox"], ["sent", "SENT"], ["delivered", "DELIVERED"], ["read", "READ"]];
+
+/** Where one's own messages of the open conversation are: the sum stays what was written. */
+function Tally({ person }) {
+  const own = person.open?.messages.filter(({ senderId }) => senderId === person.userId) ?? [];
+  const numberOf = (status) =>
+    status ? own.filter((message) => message.status === status).length : person.outbox.value.length;
+  const parts = STAGES.map(([name, status]) => [numberOf(status), name]).filter(([number]) => number > 0);
+  return html`<span class="counts">${parts.map((part) => part.join(" ")).join(" · ")}</span>`;
 }

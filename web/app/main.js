@@ -8,13 +8,10 @@ import { nameOf, newUsers } from "./names.js";
 import { Pane } from "./pane.js";
 import { Person } from "./person.js";
 
-const TICK_MS = 500;
-
 const people = signal([]);
 /** The one that the user has last touched: what is shown there is read. */
 const activeId = signal(null);
 const isVisible = signal(!document.hidden);
-const now = signal(Date.now());
 const trouble = signal(null);
 
 /** Two users of a fresh match, those of ?users=, or the one of ?user=. */
@@ -48,6 +45,7 @@ function Page() {
   return html`
     <header class="top">
       <h1>Chat</h1>
+      <p class="promise">${isAlone ? "" : "Both sides of one match. "}Pull a cable, kill a gateway: nothing is lost, nothing comes twice.</p>
       ${!isAlone && html`<${Switch} />`}
       <nav aria-label="Page">
         <a href="/">New match</a>
@@ -57,7 +55,7 @@ function Page() {
     <main class=${isAlone ? "alone" : ""}>
       ${trouble.value && html`<${Trouble} error=${trouble.value} />`}
       ${people.value.map((person) => html`
-        <${Pane} key=${person.userId} person=${person} now=${now.value} isAlone=${isAlone}
+        <${Pane} key=${person.userId} person=${person} isAlone=${isAlone}
           isActive=${activeId.value === person.userId} onLook=${() => (activeId.value = person.userId)} />`)}
     </main>`;
 }
@@ -89,7 +87,6 @@ window.addEventListener("beforeunload", (event) => {
   // A reload keeps the outbox, a closed tab does not.
   if (people.value.some(({ outbox }) => outbox.value.length > 0)) event.preventDefault();
 });
-setInterval(() => (now.value = Date.now()), TICK_MS);
 
 render(html`<${Page} />`, document.getElementById("page"));
 begin();

@@ -2,6 +2,7 @@ import { useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Message, Waiting } from "./message.js";
 import { nameOf } from "./names.js";
+import { now } from "./now.js";
 import { Icon, Unseen } from "./parts.js";
 import { dayOf, isSameDay } from "./times.js";
 
@@ -11,10 +12,9 @@ const NEAR_PX = 60;
 const AHEAD_PX = 600;
 
 /** The messages of the open conversation, in a box that scrolls. */
-export function MessageList({ person, one, now, onDelete }) {
+export function MessageList({ person, one, onDelete }) {
   const { box, isAtEnd, missed, onScroll, toEnd } = useScrolling(person, one);
   const waiting = person.outbox.value.filter((item) => item.conversationId === one.id);
-  const isTyping = one.typingUntil > now;
   const name = nameOf(one.otherUserId);
   return html`
     <div class="messages">
@@ -24,17 +24,12 @@ export function MessageList({ person, one, now, onDelete }) {
           ${one.older === null && html`<li class="note">You and ${name} matched. Say hello.</li>`}
           ${one.older && html`<li class="note">Loading…</li>`}
           ${one.messages.map((message, index) => html`
-            <${Separators} key=${`before ${message.messageId}`} now=${now} message=${message}
-              before=${one.messages[index - 1]} isDivider=${person.dividerId.value === message.messageId} />
-            <${Message} key=${message.messageId} message=${message} author=${name}
-              isOwn=${message.senderId === person.userId} isTarget=${person.target.value === message.messageId}
-              onDelete=${onDelete} />`)}
+            <${Entry} key=${message.messageId} before=${one.messages[index - 1]}
+              ...${{ person, message, name, onDelete }} />`)}
           ${waiting.map((item) => html`
             <${Waiting} key=${item.clientMessageId} item=${item} client=${person.client} />`)}
         </ol>
-        ${isTyping && html`
-          <p class="typing"><span class="dots" aria-hidden="true"><i /><i /><i /></span>
-            <${Unseen}>${name} is typing<//></p>`}
+        <${Typing} one=${one} />
       </div>
       ${!isAtEnd && html`
         <button type="button" class="pill" onClick=${toEnd}>
@@ -43,11 +38,22 @@ export function MessageList({ person, one, now, onDelete }) {
     </div>`;
 }
 
-function Separators({ message, before, isDivider, now }) {
-  const isNewDay = !before || !isSameDay(before.timestamp, message.timestamp);
+/** A message, and what separates it from the one before. */
+function Entry({ person, message, before, name, onDelete }) {
+  const { messageId, senderId, timestamp } = message;
+  const isNewDay = !before || !isSameDay(before.timestamp, timestamp);
   return html`
-    ${isNewDay && html`<li class="day"><span>${dayOf(message.timestamp, now)}</span></li>`}
-    ${isDivider && html`<li class="divider"><span>New messages</span></li>`}`;
+    ${isNewDay && html`<li class="day"><span>${dayOf(timestamp)}</span></li>`}
+    ${person.dividerId.value === messageId && html`<li class="divider"><span>New messages</span></li>`}
+    <${Message} message=${message} author=${name} isOwn=${senderId === person.userId}
+      isTarget=${person.target.value === messageId} onDelete=${onDelete} />`;
+}
+
+function Typing({ one }) {
+  if (one.typingUntil <= now.value) return null;
+  return html`
+    <p class="typing"><span class="dots" aria-hidden="true"><i /><i /><i /></span>
+      <${Unseen}>${nameOf(one.otherUserId)} is typing<//></p>`;
 }
 
 /**

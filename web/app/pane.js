@@ -8,16 +8,17 @@ import { Experiments } from "./experiments.js";
 import { html } from "./html.js";
 import { MessageList } from "./message-list.js";
 import { nameOf } from "./names.js";
+import { now } from "./now.js";
 import { Avatar, Icon, IconButton } from "./parts.js";
 import { Search } from "./search.js";
 import { briefly } from "./times.js";
 
 /** One user: their list, the open conversation, and what one may do to their connection. */
-export function Pane({ person, now, isAlone, isActive, onLook }) {
+export function Pane({ person, isAlone, isActive, onLook }) {
   const [isSearching, setSearching] = useState(false);
   const { open } = person;
   return html`
-    <section class="pane" aria-label=${nameOf(person.userId)} data-active=${isActive || undefined} data-open=${open ? "" : undefined}
+    <section class="pane" aria-label=${nameOf(person.userId)} data-active=${isActive || undefined} data-open=${open ? "" : undefined} data-searching=${isSearching ? "" : undefined}
       data-user=${person.userId} onFocusIn=${onLook} onPointerDown=${onLook}>
       <header class="me">
         <${Avatar} userId=${person.userId} isOnline=${person.connection.value.name === "online"} />
@@ -28,14 +29,14 @@ export function Pane({ person, now, isAlone, isActive, onLook }) {
           <a class="quiet" href=${`/?user=${person.userId}`} target="_blank" aria-label="Open in a tab of its own"
             title="Open in a tab of its own"><${Icon} name="open" /></a>`}
       </header>
-      <${Banner} person=${person} now=${now} />
+      <${Banner} person=${person} />
       <${Notice} person=${person} />
       <div class="body">
         ${isSearching
-          ? html`<${Search} person=${person} now=${now} onClose=${() => setSearching(false)} />`
-          : html`<${ConversationList} person=${person} now=${now} />`}
+          ? html`<${Search} person=${person} onClose=${() => setSearching(false)} />`
+          : html`<${ConversationList} person=${person} />`}
         ${open
-          ? html`<${Chat} person=${person} one=${open} now=${now} />`
+          ? html`<${Chat} person=${person} one=${open} />`
           : html`<p class="chat nothing">Choose a conversation.</p>`}
       </div>
       <footer><${Experiments} person=${person} /><${Drawer} person=${person} /></footer>
@@ -51,7 +52,7 @@ function Notice({ person }) {
   return html`<p class="notice" role="status" hidden=${!text}>${text}</p>`;
 }
 
-function Chat({ person, one, now }) {
+function Chat({ person, one }) {
   const [question, ask] = useState(null);
   const name = nameOf(one.otherUserId);
   const onDelete = (messageId) =>
@@ -63,10 +64,10 @@ function Chat({ person, one, now }) {
       <header>
         <${IconButton} name="back" label="Back to the conversations" onClick=${() => (person.openId.value = null)} />
         <${Avatar} userId=${one.otherUserId} isOnline=${one.online} />
-        <div class="title"><h3>${name}</h3><p class="soft">${presenceOf(one, now)}</p></div>
+        <div class="title"><h3>${name}</h3><p class="soft"><${Presence} one=${one} /></p></div>
         ${!one.archivedAt && html`<${IconButton} name="archive" label="Archive this conversation" onClick=${onArchive} />`}
       </header>
-      <${MessageList} person=${person} one=${one} now=${now} onDelete=${onDelete} />
+      <${MessageList} person=${person} one=${one} onDelete=${onDelete} />
       ${one.archivedAt
         ? html`<p class="closed">This conversation is archived. It can still be read.</p>`
         : html`<${Composer} person=${person} one=${one} />`}
@@ -74,9 +75,9 @@ function Chat({ person, one, now }) {
     </div>`;
 }
 
-function presenceOf(one, now) {
+function Presence({ one }) {
   if (one.archivedAt) return "archived";
-  if (one.typingUntil > now) return "typing…";
+  if (one.typingUntil > now.value) return "typing…";
   if (one.online) return "online";
-  return one.lastSeenAt ? `last seen ${briefly(one.lastSeenAt, now)}` : "offline";
+  return one.lastSeenAt ? `last seen ${briefly(one.lastSeenAt)}` : "offline";
 }

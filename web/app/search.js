@@ -9,8 +9,11 @@ const PAUSE_MS = 250;
 /** Shown before a hit's first highlight, in characters. */
 const BEFORE = 30;
 
+/** A pane that is narrower shows either the hits or a conversation (style/page.css). */
+const NARROW_PX = 560;
+
 /** Search over all conversations of the user; a hit leads to its place. */
-export function Search({ person, now, onClose }) {
+export function Search({ person, onClose }) {
   const [asked, setAsked] = useState("");
   const [found, setFound] = useState({ hits: [], said: "" });
   const field = useRef(null);
@@ -26,6 +29,10 @@ export function Search({ person, now, onClose }) {
       clearTimeout(timer);
     };
   }, [asked]);
+  const jump = (hit) => {
+    if (field.current.closest(".pane").clientWidth <= NARROW_PX) onClose();
+    person.jumpTo(hit);
+  };
   return html`
     <section class="search" aria-label="Search" onKeyDown=${(event) => event.key === "Escape" && onClose()}>
       <div class="field">
@@ -37,9 +44,9 @@ export function Search({ person, now, onClose }) {
       <ul>
         ${found.hits.map((hit) => html`
           <li key=${hit.messageId}>
-            <button type="button" class="hit" onClick=${() => person.jumpTo(hit)}>
+            <button type="button" class="hit" onClick=${() => jump(hit)}>
               <span class="name">${hit.senderId === person.userId ? "You" : nameOf(hit.senderId)}</span>
-              <time datetime=${hit.timestamp} title=${fully(hit.timestamp)}>${briefly(hit.timestamp, now)}</time>
+              <time datetime=${hit.timestamp} title=${fully(hit.timestamp)}>${briefly(hit.timestamp)}</time>
               <bdi class="text"><${Highlighted} hit=${hit} /></bdi>
             </button>
           </li>`)}
