@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down status logs add remove token demo trace audit-verify observe top bench load \
-	capacity chaos overload test lint format contracts dashboards lock role-locks
+	capacity chaos overload test test-browser screenshots lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -89,6 +89,15 @@ test: ## the test suite against real servers of its own [ARGS='-k name']
 		CHAT_CALLS_PER_SECOND=$${CHAT_CALLS_PER_SECOND:-1000000} \
 		CHAT_SYNCS_PER_SECOND=$${CHAT_SYNCS_PER_SECOND:-1000000} \
 		$(python) -m local test -- $(ARGS)
+
+test-browser: ## the web chat in Chromium, against real servers of its own [ARGS='-k name']
+	@local/bootstrap --browser
+	@CHAT_STACK=browser CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
+		$(python) -m local test -- tests/browser $(ARGS)
+
+screenshots: ## take docs/images/ anew
+	@local/bootstrap --browser
+	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images $(python) -m local test -- tests/browser/test_screenshots.py
 
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only

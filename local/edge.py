@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from local import web_chat
 from local.layout import Layout
 from local.ports import has_ipv6_loopback
 
@@ -37,6 +38,8 @@ class Edge:
     """The whole directive."""
     resolver: str = ""
     """The whole directive."""
+    pages: str = "        location / { return 404; }"
+    """What else there is: the whole locations."""
 
     def configuration(self) -> str:
         """All paths in it are relative to nginx's folder (nginx -p)."""
@@ -45,6 +48,7 @@ class Edge:
             "files": str(self.files),
             "connections": str(self.files - 64),
             "resolver": self.resolver,
+            "pages": self.pages,
             # nginx counts a failure as made good when a later request *ends*. A WebSocket lasts: a
             # gateway that was down for a moment would get one connection each 2 s for hours.
             "gateways": _servers(self.gateways, "max_fails=0"),
@@ -58,8 +62,17 @@ class Edge:
         return text
 
 
-def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequence[int]) -> None:
-    """Write nginx.conf: listen on `port`, pass requests to the gateways' and REST's ports."""
+def write_config(
+    layout: Layout,
+    port: int,
+    gateways: Sequence[int],
+    rests: Sequence[int],
+    development: int | None,
+) -> None:
+    """Write nginx.conf: listen on `port`, serve the web chat, pass requests to the other ports.
+
+    `development` is that of local.development, None where it does not run.
+    """
     edge = Edge(
         # Inherited from us by way of supervisord.
         files=resource.getrlimit(resource.RLIMIT_NOFILE)[0],
@@ -69,6 +82,7 @@ def write_config(layout: Layout, port: int, gateways: Sequence[int], rests: Sequ
         # The clone may lie where nobody but root may look, so the workers stay root there too;
         # they listen on loopback only.
         user="user root;" if os.getuid() == 0 else "",
+        pages=web_chat.locations(layout.root / "web", development),
     )
     layout.nginx_config.write_text(edge.configuration())
 

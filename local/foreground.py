@@ -46,7 +46,9 @@ def test(stack: Stack, arguments: Sequence[str], progress: Progress) -> int:
         with _interruptible():
             stack.start(Counts.of(os.environ, Counts(persister=2)), fresh=True, tied=True)
             try:
-                where = [] if any("tests/" in argument for argument in arguments) else ["tests"]
+                named = any("tests/" in argument for argument in arguments)
+                # Those need a browser: make test-browser.
+                where = [] if named else ["tests", "--ignore=tests/browser"]
                 command = [sys.executable, "-m", "pytest", *where, *arguments]
                 code = _pytest(command, {**os.environ, **stack.environment()})
             finally:
@@ -64,6 +66,7 @@ def print_welcome(stack: Stack) -> None:
     print(
         f"""
 The chat service is ready.
+  the chat    http://localhost:{port}/
   REST        http://localhost:{port}/api/chat
   WebSocket   ws://localhost:{port}/api/chat/ws
   a token     make token USER={uuid.uuid4()}

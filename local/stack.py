@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from local import edge, environment, leftovers, readiness, roles, servers
+from local import development, edge, environment, leftovers, readiness, roles, servers
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import remembered_ports
@@ -246,11 +246,15 @@ class Stack:
 
     def _update_edge(self, without: str = "") -> None:
         allow_open_files()
-        port = int(self.environment()["CHAT_PORT"])
+        variables = self.environment()
+        extra = None
+        if development.is_wanted(variables):
+            extra = remembered_ports(self.layout.ports)[development.NAME]
+        port = int(variables["CHAT_PORT"])
         gateways, rests = self.gateway_ports(), self.rest_ports()
         for ports in (gateways, rests):
             ports.pop(without, None)
-        edge.write_config(self.layout, port, list(gateways.values()), list(rests.values()))
+        edge.write_config(self.layout, port, list(gateways.values()), list(rests.values()), extra)
         if "nginx" in self.pids():
             self.signal("nginx", signals.SIGHUP)
 

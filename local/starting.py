@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from local import edge, environment, postgres, readiness, roles, servers, supervision
+from local import development, edge, environment, postgres, readiness, roles, servers, supervision
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import choose_ports, require_free
@@ -75,6 +75,9 @@ class Starting:
                 self._own_variables(role, name, variables) if self._own_variables else {}
             ),
         )
+        if development.is_wanted(variables):
+            port = self._ports[development.NAME]
+            others.append(development.program(layout, port, variables))
         supervision.write_config(layout, [*own, *others])
         supervisord = self._spawn_supervisord(inherited, tied=tied)
         self._start_servers(own, variables)
@@ -84,7 +87,7 @@ class Starting:
         # RabbitMQ takes seconds to boot; the migration fits in.
         self._migrate(inherited, while_waiting_for=("redis", "rabbitmq"), variables=variables)
         self._start_roles()
-        self._start_edge()
+        self._start_edge(variables)
         return supervisord
 
     def _private_servers(self) -> list[Program]:
@@ -188,13 +191,18 @@ class Starting:
             self._supervisor.start(name)
         self._await({name: role_check(self._ports, name) for name in wanted})
 
-    def _start_edge(self) -> None:
+    def _start_edge(self, variables: Mapping[str, str]) -> None:
         port = self._ports["edge"]
+        extra = self._ports[development.NAME] if development.is_wanted(variables) else None
         gateways = [self._ports[name] for name in self._counts.programs(GATEWAY)]
         rests = [self._ports[name] for name in self._counts.programs(REST)]
-        edge.write_config(self._layout, port, gateways, rests)
+        edge.write_config(self._layout, port, gateways, rests, extra)
         self._supervisor.start("nginx")
-        self._await({"nginx": lambda: readiness.http_status(port, "/") == 404})
+        checks = {"nginx": lambda: readiness.http_status(port, "/") == 200}
+        if extra is not None:
+            self._supervisor.start(development.NAME)
+            checks[development.NAME] = partial(readiness.accepts, extra)
+        self._await(checks)
 
     def _await(self, checks: Mapping[str, Callable[[], bool]], patience: float = 90) -> None:
         await_ready(self._supervisor, checks, self._layout, self._progress, patience)
@@ -221,7 +229,7 @@ def _succeeded(migration: "subprocess.Popen[bytes]", layout: Layout) -> bool:
 
 
 def _choose_ports(layout: Layout, environ: Mapping[str, str], counts: Counts) -> dict[str, int]:
-    names = ["postgres", "redis", "rabbitmq", "rabbitmq-metrics", "epmd", "erlang"]
+    names = ["postgres", "redis", "rabbitmq", "rabbitmq-metrics", "epmd", "erlang", development.NAME]
     names += roles.port_names(counts)
     if layout.stack != DEV:
         return choose_ports(["edge", *names], layout.ports, {"edge": OTHERS_PORT})

@@ -7,11 +7,13 @@ import jwt
 
 from local.failure import StackError
 
-LIFETIME_SECONDS = 24 * 3600
+DAY_SECONDS = 24 * 3600
 
 
-def sign(secret: str, user: str, scope: str | None = None) -> str:
-    """A token of `user` that lasts a day; raises StackError unless `user` is a UUID."""
+def sign(
+    secret: str, user: str, scope: str | None = None, *, lasts_seconds: int = DAY_SECONDS
+) -> str:
+    """A token of `user`; raises StackError unless `user` is a UUID."""
     try:
         subject = str(uuid.UUID(user))
     except ValueError:
@@ -19,7 +21,7 @@ def sign(secret: str, user: str, scope: str | None = None) -> str:
             f"{user!r} is not a UUID. For example: make token USER={uuid.uuid4()}"
         ) from None
     now = int(time.time())
-    claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + LIFETIME_SECONDS}
+    claims: dict[str, object] = {"sub": subject, "iat": now, "exp": now + lasts_seconds}
     if scope:
         claims["scope"] = scope
     return jwt.encode(claims, secret, algorithm="HS256")
