@@ -136,3 +136,18 @@ def test_what_must_not_be_alone_is_not(production: Rendered) -> None:
     assert production.one("RedisSentinel", "chat-redis")["spec"]["clusterSize"] == 3
     for role in ROLES:
         assert production.one("ScaledObject", role)["spec"]["minReplicaCount"] >= 2
+
+
+@pytest.mark.parametrize(
+    ("role", "called"),
+    zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True),
+)
+def test_every_role_is_scraped_under_the_name_that_the_rules_know(
+    rendered: Rendered, role: str, called: str
+) -> None:
+    monitor = rendered.one("PodMonitor", "chat")["spec"]
+    labels = rendered.pod(role)["metadata"]["labels"]
+    assert matches(monitor["selector"], labels)
+    assert labels["app.kubernetes.io/component"] == called
+    ports = {port["name"] for port in rendered.container(role)["ports"]}
+    assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
