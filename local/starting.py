@@ -229,8 +229,8 @@ def _succeeded(migration: "subprocess.Popen[bytes]", layout: Layout) -> bool:
 
 
 def _choose_ports(layout: Layout, environ: Mapping[str, str], counts: Counts) -> dict[str, int]:
-    names = ["postgres", "redis", "rabbitmq", "rabbitmq-metrics", "epmd", "erlang", development.NAME]
-    names += roles.port_names(counts)
+    names = ["postgres", "redis", "rabbitmq", "rabbitmq-metrics", "epmd", "erlang"]
+    names += [development.NAME, *roles.port_names(counts)]
     if layout.stack != DEV:
         return choose_ports(["edge", *names], layout.ports, {"edge": OTHERS_PORT})
     text = environ.get("CHAT_PORT") or str(DEV_PORT)

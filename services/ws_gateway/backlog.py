@@ -32,7 +32,8 @@ class Backlog:
         self._most = most
         self._waiting: dict[UUID, _Lane] = {}
 
-    def __len__(self) -> int:
+    @property
+    def waiting(self) -> int:
         """How many wait, over all partitions."""
         return len(self._waiting)
 
