@@ -2,9 +2,9 @@
 
 import sys
 from socket import gethostname
-from typing import Annotated, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -32,8 +32,65 @@ class RoleSettings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
 
-JwtSecret = Annotated[str, Field(min_length=32)]
-"""HS256 wants a key of at least 32 bytes (RFC 7518, section 3.2)."""
+DEVELOPMENT_SECRET: Final = "for development only: everybody knows this key"  # noqa: S105
+"""What tokens are signed with where no other key is set and CHAT_ENV is development."""
+
+_SECRET_ALGORITHMS: Final = ("HS256", "HS384", "HS512")
+_PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256", "RS384", "RS512", "ES384", "ES512")
+_USUAL_PUBLIC: Final = ("RS256", "ES256", "EdDSA")
+
+
+class TokenSettings(RoleSettings):
+    """Of the roles that let callers in: whose tokens, by which key (`libs.common.tokens`)."""
+
+    jwt_secret: str | None = Field(None, min_length=32)
+    """HS256 wants a key of at least 32 bytes (RFC 7518, section 3.2)."""
+    jwks_url: str | None = Field(None, pattern=r"^https?://\S+$")
+    """Where the issuer lists its public keys, in place of a secret; https in production."""
+    jwt_algorithms: str = Field("", pattern=r"^(\w+(,\w+)*)?$")
+    """Separated by commas. Empty: HS256 by a secret; RS256, ES256 and EdDSA by public keys."""
+    jwt_issuer: str | None = Field(None, min_length=1)
+    """What `iss` must be."""
+    jwt_audience: str | None = Field(None, min_length=1)
+    """What must be among `aud`."""
+    jwt_leeway_s: int = Field(5, ge=0, le=60)
+    """By so much the issuer's clock may differ from ours."""
+
+    @model_validator(mode="after")
+    def _one_kind_of_key(self) -> Self:
+        is_production = self.env == "production"
+        if self.jwt_secret is not None and self.jwks_url is not None:
+            raise ValueError("set CHAT_JWT_SECRET or CHAT_JWKS_URL, not both")
+        if is_production and self.secret == DEVELOPMENT_SECRET:
+            raise ValueError(
+                "production needs CHAT_JWKS_URL or a CHAT_JWT_SECRET that nobody knows "
+                "(CHAT_ENV=development does without)"
+            )
+        if is_production and (self.jwks_url or "").startswith("http:"):
+            raise ValueError("in production CHAT_JWKS_URL must be https: who answers it lets in")
+        possible = _SECRET_ALGORITHMS if self.jwks_url is None else _PUBLIC_ALGORITHMS
+        if wrong := [name for name in self.algorithms if name not in possible]:
+            raise ValueError(
+                f"CHAT_JWT_ALGORITHMS: {', '.join(wrong)} can't be used with "
+                f"{'a secret' if self.jwks_url is None else 'public keys'}; "
+                f"possible: {', '.join(possible)}"
+            )
+        return self
+
+    @property
+    def secret(self) -> str | None:
+        """None: public keys are used."""
+        if self.jwks_url is not None:
+            return None
+        return DEVELOPMENT_SECRET if self.jwt_secret is None else self.jwt_secret
+
+    @property
+    def algorithms(self) -> tuple[str, ...]:
+        """Those that are accepted."""
+        if self.jwt_algorithms:
+            return tuple(self.jwt_algorithms.split(","))
+        return _SECRET_ALGORITHMS[:1] if self.jwks_url is None else _USUAL_PUBLIC
+
 
 Settings = TypeVar("Settings", bound=BaseSettings)
 
@@ -46,6 +103,7 @@ def load(settings: type[Settings]) -> Settings:
         lines = ["This role can't start: these environment variables are wrong or missing."]
         for problem in error.errors():
             name = "CHAT_" + "_".join(str(part) for part in problem["loc"]).upper()
-            lines.append(f"  {name}: {problem['msg']}")
+            of_all = problem["msg"].removeprefix("Value error, ")
+            lines.append(f"  {name}: {problem['msg']}" if problem["loc"] else f"  {of_all}")
         sys.stderr.write("\n".join(lines) + "\n")
         raise SystemExit(78) from None

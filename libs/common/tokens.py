@@ -1,13 +1,28 @@
-"""Who is calling: JSON Web Tokens, HS256 with the deployment's secret."""
+"""Who is calling: JSON Web Tokens, by the rules of RFC 8725.
 
+The algorithms are the deployment's choice, never the token's. A secret (HMAC) and public keys are
+never trusted at the same time, so a public key can't be used as a secret. Where a token says that
+its key is found (`jku`, `x5u`, `jwk`, `x5c`) is not looked at: such a token is refused.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Protocol
 from uuid import UUID
 
 import jwt
 
-_ALGORITHMS: Final = ["HS256"]
-_OPTIONS: Final[Any] = {"require": ["sub", "exp"], "verify_exp": False, "verify_iat": False}
+_OPTIONS: Final[Any] = {
+    "require": ["sub", "exp"],
+    "verify_exp": False,  # by `now`, below
+    "verify_nbf": False,
+    "verify_iat": False,
+    "enforce_minimum_key_length": True,
+}
+_ELSEWHERE: Final = ("jku", "x5u", "jwk", "x5c", "crit")
+"""Header parameters that name a key, or an extension that must be understood: we know none."""
+_TYPES: Final = ("jwt", "at+jwt")
+"""An access token (RFC 9068) or none in particular; never an ID token or a logout token."""
 
 
 class InvalidToken(Exception):
@@ -18,6 +33,10 @@ class InvalidToken(Exception):
         self.error = error
 
 
+class KeyPending(Exception):
+    """Nobody can say yet whether this key is one of the issuer's: it is being asked."""
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A verified token's subject."""
@@ -26,17 +45,96 @@ class Caller:
     expires_at: int
     """Seconds since 1970 UTC."""
     is_service: bool
-    """`scope: "service"`: one of our own services, not a user."""
+    """`scope` has the word `service`: one of our own services, not a user."""
 
 
-def verify(token: str, secret: str, now: float) -> Caller:
-    """The caller, by a token that is valid at `now` (seconds since 1970). Raises InvalidToken."""
-    try:
-        claims = jwt.decode(token, secret, algorithms=_ALGORITHMS, options=_OPTIONS)
-        expires_at = int(claims["exp"])
-        user_id = UUID(claims["sub"])
-    except (jwt.InvalidTokenError, ValueError, TypeError, AttributeError, OverflowError):
-        raise InvalidToken("TOKEN_INVALID") from None
-    if now >= expires_at:
-        raise InvalidToken("TOKEN_EXPIRED")
-    return Caller(user_id, expires_at, claims.get("scope") == "service")
+class Keys(Protocol):
+    """What signatures are checked with."""
+
+    @property
+    def are_known(self) -> bool:
+        """False: nobody can be let in yet."""
+
+    def find(self, key_id: str | None, algorithm: str) -> "jwt.PyJWK | str | None":
+        """The key with this `kid` for this algorithm. Raises KeyPending. Never waits."""
+
+    def start(self) -> None:
+        """From now on the keys are kept up to date. After the fork, where there is one."""
+
+    def stop(self) -> None: ...
+
+
+class Secret:
+    """One secret for HMAC, whatever `kid` a token has."""
+
+    are_known = True
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret
+
+    def find(self, _key_id: str | None, _algorithm: str) -> str:
+        return self._secret
+
+    def start(self) -> None:
+        """There is nothing to fetch."""
+
+    def stop(self) -> None:
+        """Nothing runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verifier:
+    """What this deployment demands of a token."""
+
+    keys: Keys
+    algorithms: Sequence[str]
+    issuer: str | None = None
+    """None: whoever has the key."""
+    audience: str | None = None
+    """None: a token with `aud` is for somebody else all the same (RFC 7519, section 4.1.3)."""
+    leeway_s: int = 0
+    """By so much the issuer's clock may differ from ours."""
+
+    def verify(self, token: str, now: float) -> Caller:
+        """The caller, by a token that is valid at `now` (seconds since 1970).
+
+        `expires_at` has the leeway in it. Raises InvalidToken, KeyPending.
+        """
+        try:
+            claims = self._claims(token)
+            user_id = UUID(claims["sub"])
+            ends_at = int(claims["exp"]) + self.leeway_s
+            begins_at = int(claims.get("nbf", 0)) - self.leeway_s
+        except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
+            raise InvalidToken("TOKEN_INVALID") from None
+        if now < begins_at:
+            raise InvalidToken("TOKEN_INVALID")
+        if now >= ends_at:
+            raise InvalidToken("TOKEN_EXPIRED")
+        return Caller(user_id, ends_at, "service" in _words(claims.get("scope")))
+
+    def _claims(self, token: str) -> dict[str, Any]:
+        """Of a token with a good signature. Raises PyJWTError, ValueError, KeyPending."""
+        header = jwt.get_unverified_header(token)
+        algorithm, kind = header.get("alg"), header.get("typ", "jwt")
+        if algorithm not in self.algorithms or any(name in header for name in _ELSEWHERE):
+            raise jwt.InvalidTokenError
+        if str(kind).lower().removeprefix("application/") not in _TYPES:
+            raise jwt.InvalidTokenError
+        key = self.keys.find(header.get("kid"), algorithm)
+        if key is None:
+            raise jwt.InvalidTokenError
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[algorithm],
+            issuer=self.issuer,
+            audience=self.audience,
+            options=_OPTIONS,
+        )
+        return claims
+
+
+def _words(scope: object) -> list[str]:
+    """RFC 8693, section 4.2: words with a space between."""
+    return scope.split(" ") if isinstance(scope, str) else []

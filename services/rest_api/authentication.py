@@ -5,7 +5,7 @@ from typing import Any
 
 import falcon
 
-from libs.common.tokens import Caller, InvalidToken, verify
+from libs.common.tokens import Caller, InvalidToken, Verifier
 from services.rest_api.problems import Problem
 
 
@@ -15,8 +15,8 @@ class Authentication:
     It runs once an address has matched, so what isn't there is 404 for everybody.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
 
     def process_resource(
         self,
@@ -40,7 +40,7 @@ class Authentication:
                 headers={"WWW-Authenticate": "Bearer"},
             )
         try:
-            return verify(token.strip(), self._secret, time.time())
+            return self._verifier.verify(token.strip(), time.time())
         except InvalidToken as invalid:
             challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
             raise Problem(invalid.error, headers=challenge) from None

@@ -6,6 +6,7 @@ from typing import Final
 
 from libs.common.admin import Health
 from libs.common.cache import BlockingCache, CacheError
+from libs.common.tokens import Keys
 from services.rest_api.commands import Commands
 from services.rest_api.store import Store
 
@@ -17,9 +18,10 @@ class Readiness:
     """Looks once a second, in threads of its own."""
 
     def __init__(
-        self, health: Health, store: Store, cache: BlockingCache, commands: Commands
+        self, health: Health, keys: Keys, store: Store, cache: BlockingCache, commands: Commands
     ) -> None:
         self._health = health
+        self._keys = keys
         self._store = store
         self._cache = cache
         self._commands = commands
@@ -56,6 +58,8 @@ class Readiness:
             self._stopping.wait(INTERVAL_S)
 
     def _waiting_for(self) -> str | None:
+        if not self._keys.are_known:
+            return "the issuer's keys"
         if not self._store.answers():
             return "PostgreSQL"
         if not self._commands.connected:

@@ -4,19 +4,18 @@ from typing import Final
 
 from pydantic import Field
 
-from libs.common.config import JwtSecret, RoleSettings
+from libs.common.config import TokenSettings
 
 _ORIGIN: Final = r"https?://[^\s,/*]+"
 _ORIGINS: Final = rf"^(\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
 
 
-class RestSettings(RoleSettings):
+class RestSettings(TokenSettings):
     """One instance: one process."""
 
     listen_port: int = Field(8083, ge=1, le=65535)
     database_url: str = Field(pattern="^postgres(ql)?://")
     """Read only."""
-    jwt_secret: JwtSecret
     rest_workers: int = Field(1, ge=1, le=64)
     """Processes of one instance, each with all that follows. More instances do the same and are
     scaled and watched one by one; workers share one address, one pod and the metrics."""

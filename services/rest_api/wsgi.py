@@ -8,6 +8,7 @@ import falcon
 from libs.common.admin import Health, serve_admin
 from libs.common.cache import BlockingCache
 from libs.common.config import load
+from libs.common.jwks import verifier_of
 from libs.common.listener import listen
 from libs.common.metrics import HTTP_THREADS
 from libs.common.passages import PASSAGES
@@ -51,7 +52,10 @@ class Service:
         self._soft_cache = SoftCache(self._cache)
         self._commands = Commands(settings, self._health)
         self._store = Store(self._pool)
-        self._readiness = Readiness(self._health, self._store, self._cache, self._commands)
+        self._verifier = verifier_of(settings)
+        self._readiness = Readiness(
+            self._health, self._verifier.keys, self._store, self._cache, self._commands
+        )
         self._admin: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -62,6 +66,7 @@ class Service:
         HTTP_THREADS.set(self._settings.rest_threads)
         self._pool.open(wait=False)
         self._commands.start()
+        self._verifier.keys.start()
         self._readiness.start()
 
     def leave(self) -> None:
@@ -72,6 +77,7 @@ class Service:
         """After the last call was answered."""
         self.leave()
         self._readiness.stop()
+        self._verifier.keys.stop()
         self._commands.stop()
         self._pool.close()
         self._cache.close()
@@ -86,7 +92,7 @@ class Service:
             app.add_middleware(CrossOrigin(self._settings.origins))
         app.add_middleware(Compression())
         app.add_middleware(Validation())
-        app.add_middleware(Authentication(self._settings.jwt_secret))
+        app.add_middleware(Authentication(self._verifier))
         app.add_middleware(RateLimit(self._soft_cache, self._settings.calls_per_second))
         problems.install(app)
         for path, resource in self.routes().items():

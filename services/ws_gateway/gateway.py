@@ -12,6 +12,7 @@ import structlog
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.lifecycle import Life, unless_lost
+from libs.common.tokens import Verifier
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.departures import at_once, departures, pace, spread
 from services.ws_gateway.incarnation import Incarnation
@@ -29,7 +30,9 @@ log = structlog.get_logger()
 class Gateway:
     """What all connections share. Everything runs in one loop: nothing is locked."""
 
-    def __init__(self, settings: GatewaySettings, cache: Cache, life: Life) -> None:
+    def __init__(
+        self, settings: GatewaySettings, verifier: Verifier, cache: Cache, life: Life
+    ) -> None:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
@@ -39,6 +42,7 @@ class Gateway:
         """No client is read: more waits to be published than should."""
         self._congested_at = 0.0
         """By the loop's clock, since when."""
+        self._verifier = verifier
         self._cache = cache
         self._life = life
         self._to_flush: list[Connection] = []
@@ -60,6 +64,7 @@ class Gateway:
         channel = await broker.channel()
         incarnation = Incarnation(
             self.settings,
+            self._verifier,
             self._cache,
             channel,
             on_congestion=self._on_congestion,

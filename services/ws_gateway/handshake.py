@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import Caller, InvalidToken, verify
+from libs.common.tokens import Caller, InvalidToken, KeyPending, Verifier
 
 PATH: Final = "/api/chat/ws"
 SUBPROTOCOL: Final = "chat.v1"
@@ -50,12 +50,13 @@ def check_path(target: str) -> None:
 
 
 def authenticate(
-    authorization: Sequence[str], subprotocols: Iterable[str], secret: str, now: float
+    authorization: Sequence[str], subprotocols: Iterable[str], verifier: Verifier, now: float
 ) -> Caller | None:
     """Who is calling; None when the request says nothing: then CONNECT has to.
 
     `authorization` and `subprotocols` are all values of the headers. The header goes first.
-    `now` is in seconds since 1970. Raises HandshakeRefused with 401.
+    `now` is in seconds since 1970. Raises HandshakeRefused with 401, or with 503 while the
+    issuer is being asked for its keys.
     """
     offered = [name[len(_BEARER) :] for name in subprotocols if name.startswith(_BEARER)]
     tokens = [_bearer(value) for value in authorization] or offered
@@ -64,9 +65,11 @@ def authenticate(
     if len(tokens) > 1:
         raise HandshakeRefused("TOKEN_INVALID")
     try:
-        return verify(tokens[0], secret, now)
+        return verifier.verify(tokens[0], now)
     except InvalidToken as invalid:
         raise HandshakeRefused(invalid.error) from None
+    except KeyPending:
+        raise HandshakeRefused("UNAVAILABLE") from None
 
 
 def _bearer(value: str) -> str:

@@ -18,6 +18,7 @@ from libs.common.cache import Cache
 from libs.common.limits import Limit
 from libs.common.metrics import CONNECTIONS, UNANSWERED, UNCONFIRMED
 from libs.common.protocol.events import Here
+from libs.common.tokens import Verifier
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
@@ -39,9 +40,10 @@ log = structlog.get_logger()
 class Incarnation:
     """Where authenticated sessions live."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what an incarnation is made of
         self,
         settings: GatewaySettings,
+        verifier: Verifier,
         cache: Cache,
         channel: Channel,
         *,
@@ -51,7 +53,7 @@ class Incarnation:
         self.gateway_id = f"{settings.instance}-{secrets.token_hex(4)}"
         self.terms = Terms(
             self.gateway_id,
-            settings.jwt_secret,
+            verifier,
             settings.heartbeat_seconds,
             settings.max_in_flight,
             Rates(settings.typing_per_second, settings.syncs_per_second, settings.reads_per_second),

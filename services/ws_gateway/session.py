@@ -24,7 +24,7 @@ from libs.common.protocol.frames import (
     TokenRefreshed,
 )
 from libs.common.protocol.frames import Ping as PingFrame
-from libs.common.tokens import Caller, InvalidToken, verify
+from libs.common.tokens import Caller, InvalidToken, KeyPending
 from services.ws_gateway.effects import (
     Effect,
     Effects,
@@ -44,6 +44,8 @@ from services.ws_gateway.terms import Terms
 
 MAX_HELD: Final = 1_000
 """Deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
+KEYS_WITHIN_MS: Final = 2_000
+"""So long it may take to ask the token's issuer for a key that is new to us."""
 _LAST_MOMENT_S: Final = 253_402_300_799
 """The end of the year 9999, the last that RFC 3339 can write."""
 
@@ -144,16 +146,20 @@ class Session:
         if self._user_id is not None:
             return (refusal("ALREADY_CONNECTED", ref_to(frame)),)
         try:
-            return self.admit(verify(frame.token, self._terms.jwt_secret, now))
+            return self.admit(self._terms.tokens.verify(frame.token, now))
         except InvalidToken as invalid:
             return self.turn_away(invalid.error, ref_to(frame))
+        except KeyPending:
+            return (refusal("INTERNAL", ref_to(frame)), End(Close.ON_US, "keys pending"))
 
     def _refresh_token(self, frame: RefreshToken, user_id: UUID, now: float) -> Effects:
         """The session goes on until the new token runs out. Another user's is as bad as none."""
         try:
-            caller = verify(frame.token, self._terms.jwt_secret, now)
+            caller = self._terms.tokens.verify(frame.token, now)
         except InvalidToken as invalid:
             return self.turn_away(invalid.error, ref_to(frame))
+        except KeyPending:
+            return (refusal("INTERNAL", ref_to(frame), retry_after_ms=KEYS_WITHIN_MS),)
         if caller.user_id != user_id:
             return self.turn_away("TOKEN_INVALID", ref_to(frame))
         self._lasts_until(caller)

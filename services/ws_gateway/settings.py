@@ -2,13 +2,12 @@
 
 from pydantic import Field
 
-from libs.common.config import JwtSecret, RoleSettings
+from libs.common.config import TokenSettings
 
 
-class GatewaySettings(RoleSettings):
-    """CHAT_JWT_SECRET, CHAT_LISTEN_PORT and so on, besides what every role has."""
+class GatewaySettings(TokenSettings):
+    """CHAT_LISTEN_PORT and so on, besides what every role has and whose tokens count."""
 
-    jwt_secret: JwtSecret
     listen_port: int = Field(8083, ge=1, le=65535)
     gateway_pacing_ms: float = Field(2.0, ge=0)
     """The least time from one AMQP message to the next of the same partition."""

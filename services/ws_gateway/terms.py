@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
+from libs.common.tokens import Verifier
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 
@@ -13,7 +14,7 @@ class Terms:
     """By the settings, but for the gateway's id and backlog, which are new in each incarnation."""
 
     gateway_id: str
-    jwt_secret: str
+    tokens: Verifier
     heartbeat_seconds: int
     max_in_flight: int
     rates: Rates

@@ -58,7 +58,7 @@ def _caller(request: Request, terms: Terms, now: float) -> Caller | None:
     return authenticate(
         request.headers.get_all("Authorization"),
         [name.strip() for value in offered for name in value.split(",")],
-        terms.jwt_secret,
+        terms.tokens,
         now,
     )
 

@@ -2,11 +2,8 @@
 
 import asyncio
 import signal
-import socket
-import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
 from time import perf_counter
 from uuid import uuid4
 
@@ -15,10 +12,9 @@ import pytest
 
 from libs.client.session import SessionClosed
 from libs.common.lifecycle import ended
-from local import environment
-from local.layout import ROOT
 from tests.bench.rates import fullest_second
 from tests.integration.conftest import System
+from tests.integration.own import own_gateway, own_rest
 from tests.integration.talking import (
     Chat,
     chats_everywhere,
@@ -39,78 +35,12 @@ async def house() -> AsyncIterator[House]:
         yield house
 
 
-@dataclass
-class Own:
-    """A process beside those of the stack, with settings of its own. Use `own`."""
-
-    process: asyncio.subprocess.Process
-    port: int
-    admin: str
-
-    @property
-    def url(self) -> str:
-        """Where clients of a gateway connect."""
-        return f"ws://127.0.0.1:{self.port}/api/chat/ws"
-
-    async def probe(self, path: str) -> str:
-        async with httpx.AsyncClient() as client:
-            return (await client.get(self.admin + path)).text
-
-    async def is_ready(self) -> bool:
-        try:
-            return await self.probe("/readyz") == "ready\n"
-        except httpx.TransportError:
-            return False
-
-    async def is_stopping(self) -> bool:
-        return await self.probe("/readyz") == "not ready: stopping\n"
-
-
-@asynccontextmanager
-async def own(house: House, command: Sequence[str], **variables: str) -> AsyncIterator[Own]:
-    """Started when it is ready; ended at the end."""
-    port, admin = free_port(), free_port()
-    ours = {
-        "CHAT_INSTANCE": "own",
-        "CHAT_LISTEN_PORT": str(port),
-        "CHAT_ADMIN_PORT": str(admin),
-    }
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env=environment.load(house.stack.layout) | ours | variables
-    )
-    started = Own(process, port, f"http://127.0.0.1:{admin}")
-    try:
-        await until(started.is_ready, 20, "the own process is ready")
-        yield started
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
-
-
-def own_gateway(house: House, **variables: str) -> AbstractAsyncContextManager[Own]:
-    return own(house, (sys.executable, "-m", "services.ws_gateway"), **variables)
-
-
-def own_rest(house: House) -> AbstractAsyncContextManager[Own]:
-    gunicorn = f"{sys.prefix}/bin/gunicorn"
-    return own(
-        house, (gunicorn, "-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app")
-    )
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 # ------------------------------------------------------------------ SIGTERM
 
 
 async def test_a_drain_sends_clients_away_slot_by_slot(system: System, house: House) -> None:
-    async with own_gateway(house, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+    async with own_gateway(house.stack, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+        await gateway.ready()
         sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
         gateway.process.send_signal(signal.SIGTERM)
         await until(gateway.is_stopping, 2, "unready long before the end")
@@ -135,7 +65,8 @@ async def test_a_drain_sends_clients_away_slot_by_slot(system: System, house: Ho
 async def test_the_bound_goes_before_the_rate(system: System, house: House) -> None:
     """Whoever were still there at the end would be cut off without a word."""
     settings = {"CHAT_RECONNECTS_PER_SECOND": str(RATE), "CHAT_DRAIN_S": "0.8"}
-    async with own_gateway(house, **settings) as gateway:
+    async with own_gateway(house.stack, **settings) as gateway:
+        await gateway.ready()
         sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
         began = perf_counter()
         gateway.process.send_signal(signal.SIGTERM)
@@ -149,7 +80,8 @@ async def test_the_bound_goes_before_the_rate(system: System, house: House) -> N
 
 async def test_sessions_go_on_until_their_wave(system: System, house: House) -> None:
     """Both sides on the gateway that drains; what is acknowledged until the end is kept."""
-    async with own_gateway(house, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+    async with own_gateway(house.stack, CHAT_RECONNECTS_PER_SECOND=str(RATE)) as gateway:
+        await gateway.ready()
         urls = [gateway.url, gateway.url]
         chats = [await Chat.begin(system, urls) for _ in range(CLIENTS // 2)]
         gateway.process.send_signal(signal.SIGTERM)
@@ -213,7 +145,8 @@ async def returning(chats: Sequence[Chat]) -> AsyncIterator[None]:
 
 async def test_old_connections_are_sent_to_others(system: System, house: House) -> None:
     """Not all at once, although they began together; the gateway stays and takes them again."""
-    async with own_gateway(house, CHAT_MAX_CONNECTION_AGE_S="4") as gateway:
+    async with own_gateway(house.stack, CHAT_MAX_CONNECTION_AGE_S="4") as gateway:
+        await gateway.ready()
         began = perf_counter()
         sessions = [await system.open(uuid4(), url=gateway.url) for _ in range(CLIENTS)]
         closes = await asyncio.gather(*(session.wait_closed() for session in sessions))
@@ -234,7 +167,8 @@ async def test_rest_is_unready_while_it_answers_its_last_call(system: System, ho
     """A search that waits for PostgreSQL: it is answered, and meanwhile nobody sends another."""
     anna = uuid4()
     await system.conversation(anna, uuid4())
-    async with own_rest(house) as rest:
+    async with own_rest(house.stack) as rest:
+        await rest.ready()
         base, token = f"http://127.0.0.1:{rest.port}/api/chat", system.token(anna)
         async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
             async with house.database.transaction():

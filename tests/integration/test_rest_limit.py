@@ -15,6 +15,7 @@ import pytest
 from falcon.testing import Result, TestClient
 
 from libs.common.cache import BlockingCache
+from libs.common.tokens import Secret, Verifier
 from services.rest_api import problems
 from services.rest_api.authentication import Authentication
 from services.rest_api.rate_limit import RateLimit
@@ -35,7 +36,7 @@ class Open(Here):
 
 def process(cache: BlockingCache) -> TestClient:
     app: falcon.App[Any, Any] = falcon.App()
-    app.add_middleware(Authentication(SECRET))
+    app.add_middleware(Authentication(Verifier(Secret(SECRET), ("HS256",))))
     app.add_middleware(RateLimit(SoftCache(cache), MOST))
     problems.install(app)
     app.add_route("/here", Here())

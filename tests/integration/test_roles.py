@@ -41,10 +41,10 @@ COMMANDS = {
     REST: ("gunicorn", "-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app"),
 }
 NEEDED = {
-    GATEWAY: ("CHAT_AMQP_URL", "CHAT_JWT_SECRET"),
+    GATEWAY: ("CHAT_AMQP_URL",),
     ROUTER: ("CHAT_AMQP_URL", "CHAT_DATABASE_URL"),
     PERSISTER: ("CHAT_AMQP_URL", "CHAT_DATABASE_URL"),
-    REST: ("CHAT_AMQP_URL", "CHAT_DATABASE_URL", "CHAT_JWT_SECRET"),
+    REST: ("CHAT_AMQP_URL", "CHAT_DATABASE_URL"),
 }
 WRONG = {"CHAT_REDIS_URL": "http://elsewhere", "CHAT_PARTITIONS": "0", "CHAT_LOG_LEVEL": "loud"}
 WARNS = """

@@ -8,6 +8,7 @@ import pytest
 from falcon.testing import TestClient
 from pydantic import ValidationError
 
+from libs.common.tokens import Secret, Verifier
 from services.rest_api import problems
 from services.rest_api.access_log import AccessLog
 from services.rest_api.authentication import Authentication
@@ -61,7 +62,7 @@ def client() -> TestClient:
     app: falcon.App[Any, Any] = falcon.App(router=Router())
     for layer in (AccessLog(), CrossOrigin([ORIGIN]), Compression(), Validation()):
         app.add_middleware(layer)
-    app.add_middleware(Authentication("s" * 32))
+    app.add_middleware(Authentication(Verifier(Secret("s" * 32), ("HS256",))))
     problems.install(app)
     app.add_route("/letters", letters)
     app.add_route("/refusing", Refusing())

@@ -12,6 +12,7 @@ import pytest
 from falcon.testing import Result, TestClient
 from psycopg_pool import PoolTimeout
 
+from libs.common.tokens import Secret, Verifier
 from services.rest_api import problems
 from services.rest_api.authentication import Authentication, caller_of
 from services.rest_api.bodies import MOST_BYTES, answer, body_of
@@ -42,7 +43,7 @@ class Echo:
 def client(resource: object, *, authenticated: bool = False) -> TestClient:
     app: falcon.App[Any, Any] = falcon.App()
     if authenticated:
-        app.add_middleware(Authentication(SECRET))
+        app.add_middleware(Authentication(Verifier(Secret(SECRET), ("HS256",))))
     problems.install(app)
     app.add_route("/here", resource)
     return TestClient(app)

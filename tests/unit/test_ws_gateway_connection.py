@@ -19,6 +19,7 @@ from libs.common.content import Incoming
 from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Delivery, Note, ToSession
 from libs.common.protocol.events import Send, Typing
+from libs.common.tokens import Secret, Verifier
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
@@ -85,7 +86,7 @@ class House:
         self.dirty: list[Connection] = []
         terms = Terms(
             "gateway-1",
-            SECRET,
+            Verifier(Secret(SECRET), ("HS256",)),
             30,
             1000,
             Rates(10, 20, 20),

@@ -7,10 +7,12 @@ from uuid import UUID
 import jwt
 import pytest
 
+from libs.common.tokens import Secret, Verifier
 from services.ws_gateway.handshake import HandshakeRefused, authenticate, check_path
 
 NOW = 1_764_000_000.0
 SECRET = "a secret of at least 32 characters"
+VERIFIER = Verifier(Secret(SECRET), ("HS256",))
 USER = UUID(int=0xA)
 
 
@@ -35,14 +37,14 @@ def unsigned() -> str:
     ],
 )
 def test_a_good_token_says_who(authorization: list[str], subprotocols: list[str]) -> None:
-    caller = authenticate(authorization, subprotocols, SECRET, NOW)
+    caller = authenticate(authorization, subprotocols, VERIFIER, NOW)
     assert caller is not None
     assert (caller.user_id, caller.expires_at) == (USER, int(NOW) + 60)
 
 
 @pytest.mark.parametrize("subprotocols", [[], ["chat.v1"], ["something", "else"]])
 def test_without_a_token_connect_has_to_come(subprotocols: list[str]) -> None:
-    assert authenticate([], subprotocols, SECRET, NOW) is None
+    assert authenticate([], subprotocols, VERIFIER, NOW) is None
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_a_bad_token_is_a_401(
     authorization: list[str], subprotocols: list[str], error: str
 ) -> None:
     with pytest.raises(HandshakeRefused) as caught:
-        authenticate(authorization, subprotocols, SECRET, NOW)
+        authenticate(authorization, subprotocols, VERIFIER, NOW)
     assert (caught.value.status, caught.value.error) == (401, error)
     assert caught.value.headers()["WWW-Authenticate"] == "Bearer"
     assert json.loads(caught.value.body())["code"] == error

@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.protocol.closes import Close
 from libs.common.protocol.events import Delivered, MarkRead, Open, Origin, Send, Sync, Typing
-from libs.common.tokens import Caller
+from libs.common.tokens import Caller, Secret, Verifier
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.effects import (
@@ -31,6 +31,7 @@ from services.ws_gateway.wire import text_frame
 
 NOW = 1_764_000_000.123
 SECRET = "a secret of at least 32 characters"
+VERIFIER = Verifier(Secret(SECRET), ("HS256",))
 USER, OTHER = UUID(int=0xA), UUID(int=0xB)
 CONVERSATION, SECOND = UUID(int=0xC0), UUID(int=0xC1)
 CLIENT_MESSAGE = UUID(int=0xD)
@@ -54,7 +55,8 @@ def new_session(
     max_in_flight: int = 1000, rates: Rates = RATES, backlog: Backlog | None = None
 ) -> Session:
     backlog = backlog or Backlog(1, most=1000)
-    return Session(SESSION, Terms("gateway-1", SECRET, 30, max_in_flight, rates, Ids(), backlog))
+    terms = Terms("gateway-1", VERIFIER, 30, max_in_flight, rates, Ids(), backlog)
+    return Session(SESSION, terms)
 
 
 def opening_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
