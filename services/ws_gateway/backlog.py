@@ -32,8 +32,9 @@ class Backlog:
         self._most = most
         self._waiting: dict[UUID, _Lane] = {}
 
-    def __len__(self) -> int:
-        """How many wait, over all partitions."""
+    @property
+    def waiting(self) -> int:
+        """How many, over all partitions."""
         return len(self._waiting)
 
     def take(self, conversation_id: UUID, try_id: UUID, now: float) -> bool:

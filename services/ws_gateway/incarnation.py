@@ -82,7 +82,7 @@ class Incarnation:
             on_redis=on_redis,
         )
         self._keeping_alive: asyncio.Task[None] | None = None
-        UNANSWERED.set_function(lambda: len(self.terms.backlog))
+        UNANSWERED.set_function(lambda: self.terms.backlog.waiting)
         UNCONFIRMED.set_function(lambda: self.publishing.waiting_bytes)
 
     async def begin(self) -> None:
