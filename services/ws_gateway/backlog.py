@@ -34,7 +34,7 @@ class Backlog:
 
     @property
     def waiting(self) -> int:
-        """How many wait, over all partitions."""
+        """How many, over all partitions."""
         return len(self._waiting)
 
     def take(self, conversation_id: UUID, try_id: UUID, now: float) -> bool:
