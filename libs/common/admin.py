@@ -6,6 +6,7 @@ accept from one listener: whichever answers tells the metrics of all, and its ow
 
 import os
 import socket
+import sys
 import threading
 import time
 from http import HTTPStatus
@@ -15,11 +16,14 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import UUID
 
 import msgspec
+import structlog
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from libs.common.metrics import READY
 from libs.common.passages import PASSAGES
+
+log = structlog.get_logger()
 
 STALL_S: Final = 10.0
 """A process whose loop has not turned for so long is not alive. Servers that are away never
@@ -76,6 +80,14 @@ def trace(query: str) -> tuple[HTTPStatus, str]:
     return HTTPStatus.OK, msgspec.json.encode(answer).decode()
 
 
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, _request: object, _client_address: object) -> None:
+        """A probe that has given up is no error; the base would print a traceback."""
+        error = sys.exception()
+        if not isinstance(error, ConnectionError):
+            log.error("a call to the admin port failed", exc_info=error)
+
+
 def serve_admin(health: Health, listener: socket.socket) -> ThreadingHTTPServer:
     """Serves in daemon threads until `shutdown`."""
 
@@ -100,7 +112,7 @@ def serve_admin(health: Health, listener: socket.socket) -> ThreadingHTTPServer:
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's name
             """Probes come every second: nothing to log."""
 
-    server = ThreadingHTTPServer(listener.getsockname()[:2], Handler, bind_and_activate=False)
+    server = _Server(listener.getsockname()[:2], Handler, bind_and_activate=False)
     server.socket.close()
     server.socket = listener
     threading.Thread(target=server.serve_forever, name="admin", daemon=True).start()

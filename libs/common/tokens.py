@@ -116,7 +116,7 @@ class Verifier:
     def _claims(self, token: str) -> dict[str, Any]:
         """Of a token with a good signature. Raises PyJWTError, ValueError, KeyPending."""
         header = jwt.get_unverified_header(token)
-        algorithm, kind = header.get("alg"), header.get("typ", "jwt")
+        algorithm, kind = str(header.get("alg")), header.get("typ", "jwt")
         if algorithm not in self.algorithms or any(name in header for name in _ELSEWHERE):
             raise jwt.InvalidTokenError
         if str(kind).lower().removeprefix("application/") not in _TYPES:

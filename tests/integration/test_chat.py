@@ -213,6 +213,6 @@ def bad_token(system: System, how: str) -> str:
         "none": "",
         "garbage": "not.a.token",
         "wrong secret": jwt.encode(claims, "x" * 32, algorithm="HS256"),
-        "expired": system.token(user, lasts_s=-1),
-        "alg none": jwt.encode(claims, None, algorithm="none"),
+        "expired": system.token(user, lasts_s=-60),
+        "alg none": jwt.encode(claims, "", algorithm="none"),
     }[how]

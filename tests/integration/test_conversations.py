@@ -102,7 +102,7 @@ async def test_rest_refuses_bad_tokens(system: System, token: str | None) -> Non
     async with system.rest(uuid4()) as rest:
         rest.headers.pop("Authorization")
         if token:
-            value = system.token(uuid4(), lasts_s=-1) if token == "expired" else token
+            value = system.token(uuid4(), lasts_s=-60) if token == "expired" else token
             rest.headers["Authorization"] = f"Bearer {value}"
         response = await rest.get("/conversations")
     expected = {None: "UNAUTHENTICATED", "garbage": "TOKEN_INVALID", "expired": "TOKEN_EXPIRED"}

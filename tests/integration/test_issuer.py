@@ -25,6 +25,7 @@ SAYS_WHO = {"iss": "https://id.example", "aud": "chat"}
 WAITS_FOR_KEYS = "not ready: the issuer's keys"
 TERMS = {
     "CHAT_JWT_SECRET": "",
+    "CHAT_CONNECTS_PER_MINUTE": "100000",
     "CHAT_JWT_ISSUER": SAYS_WHO["iss"],
     "CHAT_JWT_AUDIENCE": SAYS_WHO["aud"],
 }
@@ -129,7 +130,9 @@ async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Iss
             "the old key is no longer trusted",
         )
         await let_in(gateway, rest, issuer.token(anna, "second"))
-        assert await refused(gateway, system.token(anna, lasts_s=600, **SAYS_WHO)) == 401, "a secret's"
+        assert await refused(gateway, system.token(anna, lasts_s=600, **SAYS_WHO)) == 401, (
+            "a secret's"
+        )
         for wrong in ({"iss": "https://evil.example"}, {"aud": "mail"}):
             assert await refused(gateway, issuer.token(anna, "second", **wrong)) == 401
             assert await called(rest, issuer.token(anna, "second", **wrong)) == 401

@@ -22,7 +22,7 @@ def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
 
 
 def unsigned() -> str:
-    return jwt.encode({"sub": str(USER), "exp": int(NOW) + 60}, None, algorithm="none")
+    return jwt.encode({"sub": str(USER), "exp": int(NOW) + 60}, "", algorithm="none")
 
 
 @pytest.mark.parametrize(
