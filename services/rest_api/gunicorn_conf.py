@@ -68,7 +68,7 @@ def child_exit(_server: object, worker: _Worker) -> None:
     """What a worker that has ended was doing, it does no more."""
     from prometheus_client.multiprocess import mark_process_dead  # noqa: PLC0415
 
-    assert worker.pid and mark_process_dead
+    mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
 
 
 def on_exit(_server: object) -> None:

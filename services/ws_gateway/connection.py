@@ -235,7 +235,7 @@ class Connection(asyncio.Protocol):
         open_for = self._gateway.loop.time() - self.since
         for message_id in delivered.message_ids:
             seconds = now - stamped_at(message_id) / 1000
-            if seconds < open_for + 1e9:
+            if seconds < open_for:
                 DELIVERY.observe(seconds)
 
     # --- what goes out -------------------------------------------------------------------
