@@ -186,5 +186,8 @@ def _redis(url: str) -> Redis:
         return Redis.from_url(url, **options)
     login = {"username": sentinels.username, "password": sentinels.password}
     waiting = {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
-    asked = Sentinel(sentinels.addresses, sentinel_kwargs=login | waiting)
-    return asked.master_for(sentinels.service, db=sentinels.database, **options, **login)
+    asked: Any = Sentinel(  # type: ignore[no-untyped-call]
+        sentinels.addresses, sentinel_kwargs=login | waiting
+    )
+    master: Redis = asked.master_for(sentinels.service, db=sentinels.database, **options, **login)
+    return master

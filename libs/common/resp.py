@@ -49,7 +49,10 @@ class RedisConnection(asyncio.Protocol):
     @classmethod
     async def _open_master(cls, sentinels: Sentinels) -> Self:
         """By the first sentinel that knows one which is a master indeed. Raises RedisError."""
-        login = {"username": sentinels.username, "password": sentinels.password}
+        login: dict[str, Any] = {
+            "username": sentinels.username,
+            "password": sentinels.password,
+        }
         for host, port in sentinels.addresses:
             sentinel = login | {"host": host, "port": port}
             try:
@@ -74,7 +77,7 @@ class RedisConnection(asyncio.Protocol):
         return connection
 
     @classmethod
-    async def _master(cls, service: str, sentinel: Mapping[str, Any]) -> Mapping[str, Any]:
+    async def _master(cls, service: str, sentinel: Mapping[str, Any]) -> dict[str, Any]:
         connection = await cls._open(sentinel)
         try:
             [address] = await connection.ask([("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)])

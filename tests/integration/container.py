@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-PYTHON = sys._base_executable  # type: ignore[attr-defined]
+PYTHON: str = vars(sys)["_base_executable"]
 SOFT_LIMIT = 1024
 QUICK_PIP = {"PIP_NO_COMPILE": "1", "PIP_NO_CACHE_DIR": "0"}
 

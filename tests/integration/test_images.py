@@ -127,7 +127,7 @@ def written_by(user: str, folder: Path) -> str:
     if os.geteuid() != 0:
         return ""
     places = [folder, Path("/tmp"), Path("/var/tmp"), Path("/dev/shm")]
-    find = ["find", *places, "-user", user]
+    find = ["find", *map(str, places), "-user", user]
     return subprocess.run(find, capture_output=True, text=True, check=False).stdout
 
 
@@ -202,6 +202,6 @@ def test_the_image_of_the_edge_holds_a_configuration_that_nginx_takes(folder: Pa
     assert "server rest:8083 resolve" in text
     configuration.write_text(re.sub(r"(gateway|rest):8083 resolve", "127.0.0.1:8083", text))
     nginx = shutil.which("nginx", path=os.environ["PATH"] + ":/usr/sbin") or "nginx"
-    command = [nginx, "-t", "-p", folder, "-c", configuration, "-e", "stderr"]
+    command = [nginx, "-t", "-p", str(folder), "-c", str(configuration), "-e", "stderr"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

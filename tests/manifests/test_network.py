@@ -110,16 +110,22 @@ def test_who_comes_in_from_other_namespaces(rendered: Rendered) -> None:
 
 
 def test_who_may_go_out(rendered: Rendered) -> None:
-    """For names all, to Kubernetes' API who needs it, and nobody else anywhere."""
+    """All for names, roles with traces, who needs it to Kubernetes' API, nobody else anywhere."""
     labels = pods(rendered)
     anywhere: dict[str, set[int]] = {}
+    elsewhere: dict[tuple[str, str], set[int]] = {}
     for policy in rendered.all("NetworkPolicy"):
         spec = policy["spec"]
         for own in (name for name in labels if matches(spec["podSelector"], labels[name])):
             for rule in spec.get("egress", ()):
+                ports = {port["port"] for port in rule["ports"]}
                 if "to" not in rule:
-                    anywhere.setdefault(own, set()).update(p["port"] for p in rule["ports"])
-                elif any("namespaceSelector" in peer for peer in rule["to"]):
-                    assert policy["metadata"]["name"] == "names"
-                    assert {port["port"] for port in rule["ports"]} == {53}
+                    anywhere.setdefault(own, set()).update(ports)
+                for peer in rule.get("to", ()):
+                    if "namespaceSelector" in peer:
+                        [namespace] = peer["namespaceSelector"]["matchLabels"].values()
+                        elsewhere.setdefault((own, namespace), set()).update(ports)
     assert anywhere == {name: {443, 6443} for name in TO_KUBERNETES}
+    assert elsewhere == {(name, "kube-system"): {53} for name in labels} | {
+        (role, "monitoring"): {4318} for role in ROLES
+    }

@@ -44,7 +44,7 @@ def settings(
     for variable, value in rendered.environment(role).items():
         monkeypatch.setenv(variable, SECRET.get(variable, "password") if value is None else value)
     try:
-        yield SETTINGS[role]()
+        yield SETTINGS[role].model_validate({})
     except ValidationError as error:
         pytest.fail(f"{role} would not start: {error}")
 
