@@ -70,7 +70,7 @@ async def test_a_picture_of_a_pulled_cable(visit: Visit, folder: Path) -> None:
     await left.is_ready()
     await right.is_ready()
     await left.button("Send 100").click()
-    await left.sees("20 of 100")
+    await left.sees("20 of 100", "DELIVERED")
     await left.button("Pull the cable").click()
     await left.pane.get_by_text("Frames").click()
     await expect(left.banner).to_contain_text(re.compile(r"Trying again in [2-9] s"))
