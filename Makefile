@@ -97,7 +97,7 @@ test-browser: ## the web chat in Chromium, against real servers of its own [ARGS
 
 screenshots: ## take docs/images/ anew
 	@local/bootstrap --browser
-	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images $(python) -m local test -- tests/browser/test_screenshots.py
+	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images CHAT_MESSAGES_PER_SECOND=50 $(python) -m local test -- tests/browser/test_screenshots.py
 
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only

@@ -1,10 +1,13 @@
 """Cables and gateways: nothing is lost, nothing comes twice, and one is told what goes on."""
 
+import os
 import re
+import signal
 from uuid import UUID
 
 from playwright.async_api import expect
 
+from local.stack import Stack
 from tests.browser.conftest import Visit
 from tests.integration.conftest import System
 
@@ -55,6 +58,20 @@ async def test_a_gateway_killed_during_100_sends(visit: Visit, system: System, p
         await expect(screen.bubbles).to_have_text(wanted)
         await expect(screen.banner).to_be_hidden()
     assert await _kept(system, ben_id, conversation) == wanted
+
+
+async def test_gateways_that_restart_say_when_to_come_back(visit: Visit, pair: Pair) -> None:
+    anna = await visit(f"/?user={pair[0]}")
+    await anna.is_ready()
+    await anna.pane.get_by_text("Frames").click()
+    stack = Stack(os.environ["CHAT_STACK"])
+    for gateway in stack.gateway_ports():
+        stack.signal(gateway, signal.SIGTERM)
+    told = anna.pane.locator(".frame").filter(has_text="RECONNECT")
+    await expect(told).to_contain_text("afterMs")
+    await anna.write("Here again")
+    await anna.sees("Here again", "SENT")
+    await expect(anna.banner).to_be_hidden()
 
 
 async def test_what_waits_survives_a_reload(visit: Visit, system: System, pair: Pair) -> None:

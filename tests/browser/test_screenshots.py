@@ -1,6 +1,7 @@
 """The pictures of the README: `make screenshots` puts them into docs/images/."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -61,6 +62,19 @@ def folder(tmp_path: Path) -> Path:
     chosen = Path(os.environ.get("CHAT_SCREENSHOTS") or tmp_path)
     chosen.mkdir(parents=True, exist_ok=True)
     return chosen
+
+
+async def test_a_picture_of_a_pulled_cable(visit: Visit, folder: Path) -> None:
+    page = await visit("/", **LOOKS["light"])
+    left, right = (page.of(user) for user in await page.users())
+    await left.is_ready()
+    await right.is_ready()
+    await left.button("Send 100").click()
+    await left.sees("20 of 100", "DELIVERED")
+    await left.button("Pull the cable").click()
+    await left.pane.get_by_text("Frames").click()
+    await expect(left.banner).to_contain_text(re.compile(r"Trying again in [2-9] s"))
+    await page.page.screenshot(path=folder / "chat-cable.png")
 
 
 @pytest.mark.parametrize("look", LOOKS)

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { become, develop, faulty, history, match, online, open, tokenOf } from "./house.js";
+import { become, develop, faulty, history, link, match, online, open, tokenOf } from "./house.js";
 
 const texts = (messages) => messages.map((message) => message.content);
 
@@ -89,6 +89,17 @@ test("a killed gateway: the client comes back and has all that was said meanwhil
   await become(() => seen().size === wanted.length, "Ben has all");
   assert.notEqual(bens.client.state.sessionId, sessionId);
   assert.deepEqual(texts(await history(ben, conversationId)), wanted);
+});
+
+test("a silent line is kept by PING, a dead one given up after two heartbeats", async (t) => {
+  const { anna } = await match();
+  const line = {};
+  const told = await link(t, anna, line, 0.4);
+  await become(() => told.frames.filter((type) => type === "PONG").length >= 3, "three PONGs");
+  assert.equal(told.end, undefined);
+  line.isCut = true;
+  await become(() => told.end, "given up");
+  assert.deepEqual(told.end, { code: 1006, reason: "nothing heard" });
 });
 
 test("a short token is refreshed before its end, and the session goes on", async (t) => {

@@ -2,8 +2,10 @@
 
 import { randomUUID } from "node:crypto";
 import { ChatClient } from "../../web/chat-client.js";
+import { Link } from "../../web/client/link.js";
 
 const EDGE = process.env.CHAT_EDGE_URL;
+const SOCKET = `${EDGE.replace("http", "ws")}/api/chat/ws`;
 const WAIT_MS = 20_000;
 
 /** POST to the development endpoint; raises Error with what it said. */
@@ -42,7 +44,7 @@ export async function history(userId, conversationId) {
 /** A client that remembers what it was told, and ends with the test. */
 export function open(t, userId, options = {}) {
   const client = new ChatClient({
-    url: `${EDGE.replace("http", "ws")}/api/chat/ws`,
+    url: SOCKET,
     token: () => tokenOf(userId),
     ...options,
   });
@@ -62,6 +64,20 @@ export async function become(truth, what) {
     if (Date.now() > until) throw new Error(`never came true: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
+}
+
+/** A bare connection with a heartbeat of its own, and what it was told. */
+export async function link(t, userId, line, heartbeatSeconds) {
+  const told = { frames: [], end: undefined };
+  const made = new Link(faulty(line), SOCKET, await tokenOf(userId), {
+    onFrame: (frame) => told.frames.push(frame.type),
+    onSent: () => {},
+    onEnd: (end) => (told.end = end),
+  });
+  t.after(() => made.abandon("the test is over"));
+  await become(() => told.frames.includes("CONNECT_SUCCESS"), "connected");
+  made.watch(heartbeatSeconds);
+  return told;
 }
 
 export const online = (device) => become(() => device.client.state.name === "online", "online");

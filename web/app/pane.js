@@ -64,7 +64,7 @@ function Chat({ person, one }) {
       <header>
         <${IconButton} name="back" label="Back to the conversations" onClick=${() => (person.openId.value = null)} />
         <${Avatar} userId=${one.otherUserId} isOnline=${one.online} />
-        <div class="title"><h3>${name}</h3><p class="soft"><${Presence} one=${one} /></p></div>
+        <div class="title"><h2>${name}</h2><p class="soft"><${Presence} one=${one} /></p></div>
         ${!one.archivedAt && html`<${IconButton} name="archive" label="Archive this conversation" onClick=${onArchive} />`}
       </header>
       <${MessageList} person=${person} one=${one} onDelete=${onDelete} />

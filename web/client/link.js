@@ -36,14 +36,14 @@ export class Link {
 
   /**
    * From CONNECT_SUCCESS on. The service pings a silent connection, but a browser shows no pings:
-   * so we send PING, and take twice that silence for the end.
+   * so after as long a silence we send PING, and take two for the end.
    */
   watch(heartbeatSeconds) {
     clearTimeout(this.#pulse);
     this.#pulse = setInterval(() => {
       const silentMs = Date.now() - this.#heardAt;
-      if (silentMs > 2 * heartbeatSeconds * 1000) this.abandon("nothing heard");
-      else if (silentMs > heartbeatSeconds * 500) this.send({ type: "PING" });
+      if (silentMs > heartbeatSeconds * 2000) this.abandon("nothing heard");
+      else if (silentMs > heartbeatSeconds * 900) this.send({ type: "PING" });
     }, heartbeatSeconds * 500);
   }
 
