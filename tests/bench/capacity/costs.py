@@ -37,34 +37,34 @@ FIXED_RATE: Final = Point(
     messages_per_s=1_000,
     gateways=2,
     partitions=2,
-    amqp_per_s=2_000,
+    amqp_per_s=1_580,
     cpu_ms={
-        "gateway": 0.45,
-        "router": 0.45,
-        "persister": 0.08,
-        "rabbitmq": 0.42,
-        "redis": 0.10,
-        "postgresql": 0.05,
-        "edge": 0.09,
+        "gateway": 0.293,
+        "router": 0.350,
+        "persister": 0.046,
+        "rabbitmq": 0.477,
+        "redis": 0.105,
+        "postgresql": 0.046,
+        "edge": 0.086,
     },
-    source="docs/performance.md, «Where the time goes at 1,000/s» and «What to try next»",
+    source="docs/performance.md, «Where it stands»; AMQP messages: «Where the time goes»",
 )
 
 CLOSED_LOOP: Final = Point(
-    messages_per_s=5_423,
+    messages_per_s=8_714,
     gateways=2,
     partitions=2,
     amqp_per_s=None,
     cpu_ms={
-        "gateway": 0.066,
-        "router": 0.1025,
-        "persister": 0.023,
-        "rabbitmq": 0.034,
-        "redis": 0.006,
-        "postgresql": 0.0485,
-        "edge": 0.015,
+        "gateway": 0.043,
+        "router": 0.056,
+        "persister": 0.013,
+        "rabbitmq": 0.020,
+        "redis": 0.013,
+        "postgresql": 0.036,
+        "edge": 0.013,
     },
-    source="docs/performance.md, «Where it stands», the last quiet sitting; middles of its ranges",
+    source="docs/performance.md, «Where it stands», the closed loop of the same sitting",
 )
 
 
@@ -73,12 +73,12 @@ class Costs:
     """What else the model multiplies with."""
 
     connect_ms: Cost = Cost(
-        1.8,
+        1.3,
         "CPU ms",
-        "docs/performance.md, targets: 1,111 connections/s on 2 full cores, so at most 2/1,111 s, "
-        "the client's share included",
+        "docs/performance.md, «Where it stands»: 1,508 connections/s on 2 full cores, so at most "
+        "2/1,508 s, the client's share included",
     )
-    connection_kib: Cost = Cost(6.7, "KiB", "docs/performance.md: idle connections, 2,000 held")
+    connection_kib: Cost = Cost(7.9, "KiB", "docs/performance.md, «Scale»: 10,000 held by one")
     heartbeat_ms: Cost = Cost(
         0.008, "CPU ms", "DESIGN.md, section 9: an echo by ServerProtocol; one each 30 s"
     )
@@ -103,8 +103,8 @@ class Costs:
         "writes/s",
         "services/persister/store.py: a full batch of 2,000 takes 0.1 s; one at a time",
     )
-    idle_p50_ms: Cost = Cost(8.4, "ms", "docs/performance.md, «Where it stands»: idle")
-    idle_p95_ms: Cost = Cost(14, "ms", "docs/performance.md, «Where it stands»: idle")
+    idle_p50_ms: Cost = Cost(3.9, "ms", "docs/performance.md, «Where it stands»: make demo")
+    idle_p95_ms: Cost = Cost(7.0, "ms", "docs/performance.md, «Where it stands»: make demo")
     redis_commands_per_s: Cost = Cost(
         310_000,
         "commands/s",
