@@ -3,12 +3,14 @@
 import asyncio
 import json
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
 
 import jwt
 import pytest
+from prometheus_client import REGISTRY
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
@@ -440,3 +442,75 @@ def test_notes_reach_every_session_of_a_user_and_to_session_one() -> None:
     got = [[frame_json(event)["n"] for event in client.got()] for client in clients]
     assert got == [[1], [1, 3]]
     assert buried == []
+
+
+# --- what is counted -----------------------------------------------------------------------
+
+
+def counted(metric: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(metric, labels) or 0.0
+
+
+def begin_without_a_broker(house: House) -> None:
+    house.gateway.incarnation = None
+    Client(house, token=token())
+
+
+def begin_well(house: House) -> None:
+    client = Client(house, token=token())
+    client.connection.opened({})
+    client.connection.opened({})  # a repeated Open signal may be answered twice
+
+
+def begin_for_too_long(house: House) -> None:
+    Client(house, token=token()).pass_time(OPEN_WITHIN_S + 1)
+
+
+def begin_once_too_often(house: House) -> None:
+    connection = Client(house, token=token()).connection
+    connection.perform(connection.session.turn_down("TOO_MANY_CONNECTIONS", None))
+
+
+def begin_and_go(house: House) -> None:
+    Client(house, token=token()).connection.connection_lost(None)
+
+
+@pytest.mark.parametrize(
+    ("begin", "outcome"),
+    [
+        (begin_without_a_broker, "failed"),
+        (begin_well, "opened"),
+        (begin_for_too_long, "failed"),
+        (begin_once_too_often, "refused"),
+        (begin_and_go, "abandoned"),
+    ],
+)
+def test_a_session_counts_once_by_how_it_began(
+    begin: Callable[[House], None], outcome: str
+) -> None:
+    outcomes = ("opened", "failed", "refused", "abandoned")
+    before = {one: counted("chat_connects_total", outcome=one) for one in outcomes}
+    begin(House())
+    after = {one: counted("chat_connects_total", outcome=one) for one in outcomes}
+    assert {one for one in outcomes if after[one] != before[one]} == {outcome}
+    assert after[outcome] - before[outcome] == 1
+
+
+def test_a_bad_token_is_no_session() -> None:
+    before = counted("chat_connects_total", outcome="refused")
+    Client(House(), token=token(-1))
+    assert counted("chat_connects_total", outcome="refused") == before
+
+
+def test_who_is_too_slow_counts_once_by_why() -> None:
+    buffer = counted("chat_slow_closes_total", cause="buffer")
+    pong = counted("chat_slow_closes_total", cause="pong")
+    full = opened(House())
+    full.connection.pause_writing()
+    full.connection.pause_writing()
+    silent = opened(House())
+    silent.pass_time(31)
+    silent.protocol.data_to_send()
+    silent.pass_time(PONG_WITHIN_S + 1)
+    assert counted("chat_slow_closes_total", cause="buffer") == buffer + 1
+    assert counted("chat_slow_closes_total", cause="pong") == pong + 1
