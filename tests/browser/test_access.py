@@ -76,6 +76,7 @@ async def test_by_keyboard_alone(visit: Visit, pair: Pair) -> None:
     await expect(dialog).to_be_hidden()
     await _tab_to(anna, '[aria-label="Search"]', key="Shift+Tab")
     await anna.page.keyboard.press("Enter")
+    await expect(anna.pane.get_by_role("searchbox")).to_be_focused()
     await anna.page.keyboard.type("second")
     await expect(anna.pane.locator(".hit mark")).to_have_text("second")
     await anna.page.keyboard.press("Escape")

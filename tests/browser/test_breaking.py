@@ -58,6 +58,8 @@ async def test_a_gateway_killed_during_100_sends(visit: Visit, system: System, p
         await expect(screen.bubbles).to_have_text(wanted)
         await expect(screen.banner).to_be_hidden()
     assert await _kept(system, ben_id, conversation) == wanted
+    await anna.pane.get_by_text("Frames").click()  # the box gets smaller, and stays at its end
+    await expect(anna.message("100 of 100")).to_be_in_viewport(ratio=0.9)
 
 
 async def test_gateways_that_restart_say_when_to_come_back(visit: Visit, pair: Pair) -> None:

@@ -1,4 +1,4 @@
-import { useLayoutEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 import { html } from "./html.js";
 import { Message, Waiting } from "./message.js";
 import { nameOf } from "./names.js";
@@ -67,6 +67,7 @@ function useScrolling(person, one) {
   const [missed, setMissed] = useState(0);
   const target = person.target.value;
   const waiting = person.outbox.value.length;
+  const isLooking = person.isLooking.value;
 
   useLayoutEffect(() => {
     const element = box.current;
@@ -95,8 +96,17 @@ function useScrolling(person, one) {
     };
     setAtEnd(was.current.isAtEnd);
     loadAhead();
-    if (was.current.isAtEnd && person.isLooking.value) person.sawAll();
+    if (was.current.isAtEnd && isLooking) person.sawAll();
   });
+
+  // A banner or the drawer makes the box smaller: what was at the end stays there.
+  useEffect(() => {
+    const observer = new ResizeObserver(([{ target: element }]) => {
+      if (was.current.isAtEnd) element.scrollTop = element.scrollHeight;
+    });
+    observer.observe(box.current);
+    return () => observer.disconnect();
+  }, []);
 
   const loadAhead = () => {
     if (one.older && box.current.scrollTop < AHEAD_PX) person.loadOlder(one.id);
@@ -106,7 +116,7 @@ function useScrolling(person, one) {
     was.current.isAtEnd = atEnd;
     setAtEnd(atEnd);
     if (atEnd) setMissed(0);
-    if (atEnd && person.isLooking.value) person.sawAll();
+    if (atEnd && isLooking) person.sawAll();
     loadAhead();
   };
   const toEnd = () => {
