@@ -133,7 +133,7 @@ lock: ## make requirements.lock anew from requirements.in, and the locks of the 
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml
 	@local/bootstrap --python-only
-	@for role in ws_gateway router persister rest_api migrations; do \
+	@for role in ws_gateway,tracing router,tracing persister,tracing rest_api migrations; do \
 		$(pip_compile) --extra $$role --constraint requirements.lock \
-			--output-file requirements/$$role.lock pyproject.toml || exit; \
+			--output-file requirements/$${role%,*}.lock pyproject.toml || exit; \
 	done

@@ -60,13 +60,19 @@ async def readers() -> AsyncIterator[str]:
         await database.close()
 
 
+TRACED = ("ws_gateway", "router", "persister")
+"""Their images can trace: what it takes is a part of them, which CHAT_OTLP_ENDPOINT switches on."""
+
+
 def direct_dependencies() -> dict[str, set[str]]:
-    """Of each extra, by the names of distributions."""
+    """Of each image and extra, by the names of distributions."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    return {
+    extras = {
         extra: {re.split(r"[\[<>=;~! ]", name)[0] for name in names}
         for extra, names in project["optional-dependencies"].items()
     }
+    tracing = extras.pop("tracing")
+    return {extra: names | tracing if extra in TRACED else names for extra, names in extras.items()}
 
 
 def locked(lock: str) -> dict[str, str]:

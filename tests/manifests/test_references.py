@@ -140,7 +140,7 @@ def test_what_must_not_be_alone_is_not(production: Rendered) -> None:
 
 @pytest.mark.parametrize(
     ("role", "called"),
-    zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True),
+    tuple(zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True)),
 )
 def test_every_role_is_scraped_under_the_name_that_the_rules_know(
     rendered: Rendered, role: str, called: str
