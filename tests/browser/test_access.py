@@ -1,35 +1,24 @@
 """For everybody: axe, keyboard alone, 360 px, less motion, dark."""
 
-import json
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import expect
 
+from tests.browser.axe import violations
 from tests.browser.conftest import Visit
 from tests.browser.screen import Screen
 from tests.integration.conftest import System
 
 Pair = tuple[UUID, UUID, UUID]
-AXE = (Path(__file__).parent / "vendor" / "axe.min.js").read_text()
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 PHONE = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
 LOOKS: dict[str, dict[str, Any]] = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},
     "phone": PHONE,
 }
-
-
-async def _violations(page: Page) -> list[str]:
-    await page.evaluate(AXE)
-    found = await page.evaluate(
-        "async (tags) => (await axe.run(document, { runOnly: tags })).violations", RULES
-    )
-    return [json.dumps([row["id"], [node["html"] for node in row["nodes"]]]) for row in found]
 
 
 @pytest.mark.parametrize("look", LOOKS)
@@ -41,21 +30,21 @@ async def test_axe_finds_nothing(visit: Visit, look: str) -> None:
     await both.button("Pull the cable").click()
     await both.write("Waiting")
     await expect(both.banner).to_contain_text("Offline")
-    assert await _violations(both.page) == []
+    assert await violations(both.page) == []
     await both.pane.get_by_text("Frames").click()
     await both.button("Plug it in").click()
     await both.sees("Waiting", "DELIVERED")
-    assert await _violations(both.page) == []
+    assert await violations(both.page) == []
     if look == "phone":
         await both.button("Back to the conversations").click()
     await both.button("Search").click()
     await both.pane.get_by_role("searchbox").fill("hello")
     await expect(both.pane.locator(".hit")).to_have_count(1)
-    assert await _violations(both.page) == []
+    assert await violations(both.page) == []
     await both.pane.locator(".hit").click()
     await both.message("Hello").hover()
     await both.button("Delete this message").first.click()
-    assert await _violations(both.page) == []
+    assert await violations(both.page) == []
 
 
 async def test_by_keyboard_alone(visit: Visit, pair: Pair) -> None:
