@@ -59,7 +59,7 @@ def test_a_refused_handshake_means_what_a_close_does(status: int, code: int | No
 
 def test_a_refused_token_is_followed_by_one_try_with_a_fresh_one() -> None:
     reconnecting = Reconnecting()
-    assert not reconnecting.wants_fresh_token
+    assert not Reconnecting().wants_fresh_token
     assert reconnecting.pause_s(TOKEN, 1) == pytest.approx(0.1)
     assert reconnecting.wants_fresh_token
     assert reconnecting.pause_s(TOKEN, 1) is None
