@@ -1,23 +1,21 @@
-"""A device that stays connected: it reconnects and repeats what got no answer.
+"""A device that stays connected: it comes back, repeats what got no answer, and misses nothing.
 
-After RECONNECT it comes back in its slot, otherwise with backoff.
+The thin shell around the rules of `reconnecting`, `outbox`, `catching_up` and `refreshing`:
+docs/web.md says what they decide, in JavaScript and here.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
-from typing import Final
 from uuid import UUID, uuid4
 
-from websockets.exceptions import InvalidHandshake
+from websockets.exceptions import InvalidHandshake, InvalidStatus
 
+from libs.client.attending import Attending, TokenSource
+from libs.client.outbox import Item
+from libs.client.reconnecting import MOST_S, End, Reconnecting, code_of
 from libs.client.session import Frame, Received, Refused, Session, SessionClosed
-
-BACKOFF_FIRST_S: Final = 0.1
-BACKOFF_MOST_S: Final = 2.0
-FINAL_CODES: Final = {4400, 4401}
-"""Closed for a cause that reconnecting does not mend."""
 
 
 class Device:
@@ -26,78 +24,142 @@ class Device:
     def __init__(
         self,
         url: Callable[[], str],
-        token: str,
+        token: TokenSource,
         *,
         on_frame: Callable[[Received], None] | None = None,
         waits_for_slot: bool = True,
+        pause_most_s: float = MOST_S,
     ) -> None:
         """`url` is asked before each connect.
 
-        Without `waits_for_slot` it comes back at once, which no client in the field may.
+        Without `waits_for_slot` it ignores when RECONNECT says to come back, and with a lower
+        `pause_most_s` it comes more often than the protocol asks for: no client in the field may.
         """
         self.sessions: list[Session] = []
         self._url = url
         self._token = token
         self._on_frame = on_frame
         self._waits_for_slot = waits_for_slot
+        self._pause_most_s = pause_most_s
+        self._reconnecting = Reconnecting(pause_most_s)
         self._connecting = asyncio.Lock()
+        self._attending = Attending(token, self._settle)
+        self._attendance: asyncio.Task[None] | None = None
+        self._back_at = 0.0
+        self._answers: dict[UUID, asyncio.Future[Frame]] = {}
 
     async def session(self) -> Session:
-        """The live session; connects when there is none. Raises SessionClosed when refused."""
+        """The live session; connects when there is none.
+
+        Raises SessionClosed where coming back is of no use: 4400, or a second 4401 in a row, a
+        handshake's 401 included, though the second try had a fresh token.
+        """
         async with self._connecting:
-            backoff = BACKOFF_FIRST_S
-            while not self.sessions or self.sessions[-1].closed:
-                if self._waits_for_slot:
-                    await self._until_slot()
-                try:
-                    session = await Session.open(self._url(), self._token, on_frame=self._on_frame)
-                    self.sessions.append(session)
-                except SessionClosed as closed:
-                    if closed.code in FINAL_CODES:
-                        raise
-                    backoff = await _back_off(backoff)
-                except (OSError, TimeoutError, InvalidHandshake):
-                    backoff = await _back_off(backoff)
+            if self._attendance is not None and self.sessions[-1].closed:
+                await self._part()
+            while self._attendance is None:
+                await asyncio.sleep(max(0.0, self._back_at - time.perf_counter()))
+                await self._connect()
             return self.sessions[-1]
 
-    async def _until_slot(self) -> None:
-        """The slot that a RECONNECT gave: everybody at once would be a storm."""
-        if self.sessions and (early := self.sessions[-1].back_at - time.perf_counter()) > 0:
-            await asyncio.sleep(early)
+    def follow(self, conversation_id: UUID, known: int) -> None:
+        """All up to `known` is there; what is missing later comes by SYNC, to `on_frame`."""
+        self._attending.catching_up.follow(conversation_id, known, time.perf_counter())
+        self._attending.wake()
+
+    def known(self, conversation_id: UUID) -> int:
+        """The number up to which nothing of a followed conversation is missing."""
+        return self._attending.catching_up.known(conversation_id)
 
     async def send(self, conversation_id: UUID, content: str) -> Frame:
-        """The MESSAGE_SENT frame, however often the connection breaks meanwhile.
+        """What says that it is kept, with `messageId` and `seq`: MESSAGE_SENT, mostly.
 
-        Every try carries the same clientMessageId, so they are one message (promise 4).
-        Raises Refused, except for 429 and 500, which it waits out.
+        However often the connection breaks meanwhile: every try carries the same clientMessageId,
+        so they are one message (promise 4). Those of one conversation go one after the other.
+        Raises InvalidContent, SessionClosed as `session` does, and Refused for what a repetition
+        won't mend.
         """
         client_message_id = uuid4()
-        backoff = BACKOFF_FIRST_S
-        while True:
-            session = await self.session()
-            try:
-                return await session.send_message(conversation_id, content, client_message_id)
-            except (SessionClosed, TimeoutError):
-                continue
-            except Refused as refused:
-                if refused.frame["code"] not in (429, 500):
-                    raise
-                backoff = await _back_off(backoff)
+        self._attending.outbox.add(Item(client_message_id, conversation_id, content))
+        answer = asyncio.get_running_loop().create_future()
+        self._answers[client_message_id] = answer
+        self._attending.wake()
+        try:
+            while not answer.done():
+                session = await self.session()
+                await asyncio.wait([answer, session.over], return_when=asyncio.FIRST_COMPLETED)
+            frame: Frame = answer.result()
+        finally:
+            del self._answers[client_message_id]
+            self._attending.outbox.remove(client_message_id)
+            self._attending.wake()
+        if frame["type"] == "ERROR":
+            raise Refused(frame)
+        return frame
 
     async def stay(self) -> None:
         """Connects whenever there is no session, also while nothing is sent; until cancelled."""
         while True:
             session = await self.session()
-            is_over = asyncio.Event()
-            session.when_closed(is_over.set)
-            await is_over.wait()
+            await asyncio.wait([session.over])
 
     async def close(self) -> None:
-        if self.sessions:
+        if self._attendance is not None:
             await self.sessions[-1].close()
+            await self._attendance
+            self._attendance = None
 
+    # ------------------------------------------------------------------ coming and going
 
-async def _back_off(seconds: float) -> float:
-    """Waits with jitter; the next wait."""
-    await asyncio.sleep(seconds * random.uniform(0.5, 1.0))
-    return min(seconds * 2, BACKOFF_MOST_S)
+    async def _connect(self) -> None:
+        self._attending.back_at = None
+        try:
+            token = await self._token(fresh=self._reconnecting.wants_fresh_token)
+            session = await Session.open(self._url(), token, on_frame=self._hear)
+        except SessionClosed as closed:
+            self._wait(closed, closed.code)
+        except InvalidStatus as refused:
+            self._heed(refused.response.headers.get("Retry-After"))
+            self._wait(refused, code_of(refused.response.status_code))
+        except (OSError, TimeoutError, InvalidHandshake) as broken:
+            self._wait(broken, None)
+        else:
+            self._reconnecting.connected()
+            self.sessions.append(session)
+            self._attendance = asyncio.create_task(self._attending.attend(session))
+
+    async def _part(self) -> None:
+        """The live session has ended."""
+        attendance, self._attendance = self._attendance, None
+        closed = self.sessions[-1].closed
+        assert attendance is not None
+        assert closed is not None
+        await attendance
+        self._wait(closed, closed.code)
+
+    def _heed(self, retry_after: str | None) -> None:
+        """A handshake's Retry-After, in seconds."""
+        if retry_after is not None and retry_after.isdecimal():
+            self._attending.back_at = time.perf_counter() + int(retry_after)
+
+    def _wait(self, cause: Exception, code: int | None) -> None:
+        """Sets when to come back. Raises SessionClosed where that is of no use."""
+        now, asked = time.perf_counter(), self._attending.back_at
+        after_s = max(0.0, asked - now) if asked is not None and self._waits_for_slot else None
+        pause_s = self._reconnecting.pause_s(End(code, after_s), random.random())
+        if pause_s is None:
+            self._reconnecting = Reconnecting(self._pause_most_s)  # for who tries again
+            raise SessionClosed(code, str(cause)) from cause
+        self._back_at = now + pause_s
+
+    # ------------------------------------------------------------------ what comes
+
+    def _hear(self, received: Received) -> None:
+        self._attending.hear(received)
+        if self._on_frame is not None:
+            self._on_frame(received)
+
+    def _settle(self, client_message_id: UUID, frame: Frame) -> None:
+        answer = self._answers.get(client_message_id)
+        if answer is not None and not answer.done():
+            answer.set_result(frame)

@@ -19,7 +19,7 @@ class End:
     """How a connection, or the try to make one, ended.
 
     `code` is the close code; None where there was none. `after_s`: RECONNECT, Retry-After or an
-    ERROR has asked for so many seconds; the service spreads its clients itself then.
+    ERROR has asked for so many seconds.
     """
 
     code: int | None = None
@@ -58,7 +58,11 @@ class Backoff:
         self._next_s = min(self._next_s * 2, self._most_s)
         if end.code == Close.TOO_MANY:
             return max(end.after_s or 0.0, CROWDED_S * jitter)
-        return pause if end.after_s is None else end.after_s
+        if end.after_s is None:
+            return pause
+        if end.code == Close.RESTARTING:
+            return end.after_s  # its slot: others have theirs
+        return max(pause, end.after_s * (1 + chance / 2))
 
 
 class Reconnecting:

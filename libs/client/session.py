@@ -59,15 +59,23 @@ class Received:
     at: float
 
 
+class _Socket(ClientConnection):
+    """Knows when it last heard anything at all, pings included (`time.perf_counter` seconds)."""
+
+    heard_at = 0.0
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at = time.perf_counter()
+        super().data_received(data)
+
+
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
 
     on_any_frame: ClassVar[Callable[[Received], None] | None] = None
     """Called with every frame of every session: where tests hold them against the contract."""
 
-    def __init__(
-        self, socket: ClientConnection, on_frame: Callable[[Received], None] | None
-    ) -> None:
+    def __init__(self, socket: _Socket, on_frame: Callable[[Received], None] | None) -> None:
         self.received: list[Received] = []
         self.user_id: UUID | None = None
         self.heads: dict[UUID, int] = {}
@@ -79,7 +87,8 @@ class Session:
         self._answers: defaultdict[Question, list[asyncio.Future[Frame]]] = defaultdict(list)
         """Several may ask the same: one answer each, in order."""
         self._news = asyncio.Condition()
-        self._reading = asyncio.create_task(self._read())
+        self.over = asyncio.create_task(self._read())
+        """Done when it has ended and all that came before has been taken. Only to be waited for."""
 
     @classmethod
     async def open(
@@ -101,7 +110,10 @@ class Session:
             compression=None,
             ping_interval=None,
             open_timeout=ANSWER_S,
+            max_size=None,  # a SYNC_RESULT of 200 long messages has more than the usual 1 MiB
+            create_connection=_Socket,
         )
+        assert isinstance(socket, _Socket)
         session = cls(socket, on_frame)
         try:
             if via == "frame":
@@ -228,16 +240,21 @@ class Session:
 
     async def close(self) -> None:
         await self._socket.close()
-        await self._reading
+        await self.over
+
+    @property
+    def heard_at(self) -> float:
+        """When anything at all came last, also a ping (`time.perf_counter` seconds)."""
+        return self._socket.heard_at
 
     def when_closed(self, tell: Callable[[], None]) -> None:
         """Calls it once, when it has ended and all that came before has been taken."""
-        self._reading.add_done_callback(lambda _: tell())
+        self.over.add_done_callback(lambda _: tell())
 
     async def abort(self) -> None:
         """Ends it at once, without a word to the other side, which may be gone."""
         self._socket.transport.abort()
-        await self._reading
+        await self.over
 
     async def _read(self) -> None:
         closed = SessionClosed(None, "reading ended")

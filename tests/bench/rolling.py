@@ -61,9 +61,9 @@ class Pair:
         self.users = users
         self.messages: dict[str, Message] = {}
         self._numbers = itertools.count()
-        url, token = chaos.system.socket_url, chaos.system.token
-        self.sender = Device(lambda: url, token(users[0]))
-        self.recipient = Device(lambda: url, token(users[1]), on_frame=self._on_frame)
+        url, tokens = chaos.system.socket_url, chaos.system.tokens
+        self.sender = Device(lambda: url, tokens(users[0]))
+        self.recipient = Device(lambda: url, tokens(users[1]), on_frame=self._on_frame)
 
     async def say(self, phase: str) -> None:
         """Until it is acknowledged."""

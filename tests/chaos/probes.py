@@ -31,6 +31,8 @@ IN_FLIGHT: Final = 6
 """More unanswered ones are not sent: the rate limit would refuse what had piled up."""
 LOST_S: Final = 10.0
 """An unanswered one stops counting."""
+PAUSE_MOST_S: Final = 2.0
+"""Between two connects."""
 POLL_S: Final = 0.05
 
 
@@ -228,8 +230,13 @@ class Probes:
             self._hear(probe, received)
 
         # What is measured is when the service can be had again, not when a client may try.
-        token = self._system.token(user)
-        device = Device(url, token, on_frame=heard, waits_for_slot=False)
+        device = Device(
+            url,
+            self._system.tokens(user),
+            on_frame=heard,
+            waits_for_slot=False,
+            pause_most_s=PAUSE_MOST_S,
+        )
         probe = Probe(user=user, conversation=conversation, home=home, device=device)
         return probe
 

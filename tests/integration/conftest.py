@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 
+from libs.client.attending import TokenSource
 from libs.client.session import Session, Via
 from tests.contracts.watch import ContractWatch
 
@@ -34,6 +35,14 @@ class System:
         now = int(time.time())
         payload = {"sub": str(user_id), "iat": now, "exp": now + int(lasts_s), **claims}
         return jwt.encode(payload, self.secret, algorithm="HS256")
+
+    def tokens(self, user_id: UUID) -> TokenSource:
+        """For a device, a new one each time."""
+
+        async def token(*, fresh: bool) -> str:
+            return self.token(user_id)
+
+        return token
 
     def service_token(self) -> str:
         return self.token(uuid4(), scope="service")

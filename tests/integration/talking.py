@@ -14,9 +14,11 @@ from tests.integration.conftest import System
 from tests.integration.watching import PARTITIONS, House, until
 
 LANES = 2
-"""Messages that each user has in flight at once, in the order in which they were begun."""
+"""Messages that each user has begun at once; its device sends them one after the other."""
 PAUSE_S = 0.04
 """From an answer to that lane's next message."""
+PAUSE_MOST_S = 2.0
+"""Between two connects: how soon the service is back is what is tested."""
 
 Live = Literal["all", "some"]
 """Whether each device got every message of the other live, or may have been away for some."""
@@ -43,8 +45,8 @@ class Chat:
         anna, ben, number = conversation or await _new_conversation(system)
         annas, bens = urls or (system.socket_url, system.socket_url)
         devices = [
-            Device(lambda: annas, system.token(anna)),
-            Device(lambda: bens, system.token(ben)),
+            Device(lambda: annas, system.tokens(anna), pause_most_s=PAUSE_MOST_S),
+            Device(lambda: bens, system.tokens(ben), pause_most_s=PAUSE_MOST_S),
         ]
         for device in devices:
             await device.session()
@@ -164,7 +166,12 @@ def _acknowledged(chat: Chat) -> dict[int, str]:
 
 async def _came_live(chat: Chat, who: int, said: dict[int, str], live: Live) -> None:
     device = chat.devices[who]
-    own = {f["seq"] for session in device.sessions for f in session.frames("MESSAGE_SENT")}
+    own = {
+        frame["seq"]
+        for session in device.sessions
+        for frame in session.frames("MESSAGE_SENT") + session.frames("MESSAGE_RECEIVED")
+        if "clientMessageId" in frame
+    }
     theirs = sorted((seq, message_id) for seq, message_id in said.items() if seq not in own)
     if live == "all":
 

@@ -17,6 +17,8 @@ from tests.integration.conftest import System
 USERS = 20
 MESSAGES = 2_000
 IN_FLIGHT = 4
+PAUSE_MOST_S = 2.0
+"""Between two connects: how soon the service is back is what is tested."""
 KILLS = ((0.2, "router-1"), (0.45, "persister-1"), (0.7, "gateway-1"))
 """At which part of the messages which process gets SIGKILL."""
 
@@ -40,8 +42,10 @@ class Talk:
             anna, ben = uuid4(), uuid4()
             self.pairs[await self.system.conversation(anna, ben)] = (anna, ben)
             for user in (anna, ben):
-                token = self.system.token(user)
-                self.devices[user] = Device(lambda: self.system.socket_url, token)
+                tokens = self.system.tokens(user)
+                self.devices[user] = Device(
+                    lambda: self.system.socket_url, tokens, pause_most_s=PAUSE_MOST_S
+                )
 
     async def run(self, stack: Stack) -> None:
         async with asyncio.TaskGroup() as tasks:

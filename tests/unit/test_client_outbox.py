@@ -39,7 +39,7 @@ def test_one_message_of_a_conversation_is_on_its_way_at_a_time_in_order() -> Non
 def test_what_got_no_answer_is_due_again_as_the_same_message() -> None:
     a = item()
     outbox = filled(a)
-    assert outbox.due_at is None
+    assert Outbox().due_at is None
     assert outbox.take(5) == [a]
     assert outbox.due_at == 5 + ANSWER_S
     assert outbox.take(4.9 + ANSWER_S) == []

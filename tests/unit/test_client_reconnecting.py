@@ -34,6 +34,7 @@ def test_pauses_double_up_to_half_a_minute_with_jitter_and_begin_anew() -> None:
         pytest.param(End(1012, after_s=3.21), 0.5, 3.21, id="RECONNECT: that is its slot"),
         pytest.param(End(1012, after_s=0), 0.5, 0, id="RECONNECT: now"),
         pytest.param(End(None, after_s=7), 0, 7, id="Retry-After of a handshake's 503"),
+        pytest.param(End(None, after_s=2), 1, 3, id="which all get the same of: spread"),
         pytest.param(End(4429), 1, CROWDED_S, id="too many connections: some seconds"),
         pytest.param(End(4429), 0, CROWDED_S / 2, id="also the shortest"),
         pytest.param(End(4429, after_s=20), 1, 20, id="it has asked for longer"),
