@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.client.answers import ANSWER_S
@@ -102,6 +102,7 @@ def test_a_head_that_a_sync_does_not_confirm_is_not_asked_for_without_end() -> N
     assert catching_up.due_at is None
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_whatever_the_line_loses_a_client_gets_all(data: st.DataObject) -> None:
     """Entries and answers get lost, links end; then the line holds, and `due_at` is heeded."""

@@ -1,6 +1,6 @@
 """What a client knows to have of a log (libs/client/log.py)."""
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.client.log import Log
@@ -28,6 +28,7 @@ def test_a_sync_closes_a_gap_and_what_is_older_changes_nothing() -> None:
     assert not log.has_gap
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.tuples(st.sampled_from(["add", "reach"]), st.integers(0, 20)), max_size=40),
     st.integers(0, 5),

@@ -3,6 +3,7 @@
 from uuid import UUID, uuid4
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
@@ -168,3 +169,4 @@ class Sender(RuleBasedStateMachine):
 
 
 TestSender = Sender.TestCase
+TestSender.settings = settings(deadline=None)

@@ -1,7 +1,7 @@
 """When a client comes back, and when it doesn't (libs/client/reconnecting.py)."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from libs.client.reconnecting import (
@@ -86,6 +86,7 @@ def test_a_wrong_client_ends_at_once() -> None:
     assert Reconnecting().pause_s(End(4400), 1) is None
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from([None, 1001, 1006, 1012, 4408, 4429, 4500]), st.floats(0, 1))
