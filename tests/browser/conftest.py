@@ -4,7 +4,6 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
-from uuid import UUID, uuid4
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -13,18 +12,6 @@ from tests.browser.screen import Screen
 from tests.integration.conftest import System
 
 Visit = Callable[..., Coroutine[Any, Any, Screen]]
-
-
-@pytest.fixture(scope="session")
-def system() -> System:
-    return System()
-
-
-@pytest.fixture
-async def pair(system: System) -> tuple[UUID, UUID, UUID]:
-    """Two fresh users and their conversation."""
-    anna, ben = uuid4(), uuid4()
-    return anna, ben, await system.conversation(anna, ben)
 
 
 @pytest.fixture
