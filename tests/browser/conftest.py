@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
+from uuid import UUID
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -12,6 +13,7 @@ from tests.browser.screen import Screen
 from tests.integration.conftest import System
 
 Visit = Callable[..., Coroutine[Any, Any, Screen]]
+Screens = tuple[Screen, Screen]
 
 
 @pytest.fixture
@@ -41,6 +43,15 @@ async def visit(browser: Browser, system: System) -> AsyncIterator[Visit]:
 
     yield open_page
     assert complaints == []
+
+
+@pytest.fixture
+async def screens(visit: Visit, pair: tuple[UUID, UUID, UUID]) -> Screens:
+    """Anna's and Ben's, each on a page of their own, with their conversation open."""
+    anna, ben = [await visit(f"/?user={user_id}") for user_id in pair[:2]]
+    await anna.is_ready()
+    await ben.is_ready()
+    return anna, ben
 
 
 def _listen(page: Page, complaints: list[str]) -> None:
