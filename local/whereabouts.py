@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
+from libs.common.domain.moment import stamped_at
 from libs.common.passages import Act, Passage
 
 STEPS = ("accepted", "queued", "decided", "kept", "stored", "told", "written", "pong", "read")
@@ -48,7 +49,7 @@ class Step:
 
 def accepted_at(message_id: UUID) -> float:
     """When its gateway took it: a version 7 id says so, to the millisecond."""
-    return (message_id.int >> 80) / 1000
+    return stamped_at(message_id) / 1000
 
 
 def summary(message_id: UUID, row: Row | None, memories: Sequence[Memory]) -> list[Step]:

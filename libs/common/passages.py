@@ -6,19 +6,31 @@ message costs nothing here, and an AMQP message, which carries many, half a micr
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from enum import Enum
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
-from libs.common.protocol.codec import named_in
+from libs.common.protocol.codec import DELIVERIES, EVENTS, REPLIES, SIGNALS, WRITES, Codec
+from libs.common.topology import kind_of
 
 KEPT_BYTES: Final = 8 << 20
 now: Final = time.time
 ENTRY_BYTES: Final = 250
 """Of one entry besides its body, about."""
+
+
+_CODECS: Final[Mapping[str, Codec[Any]]] = {
+    "events": EVENTS,
+    "signals": SIGNALS,
+    "deliveries": DELIVERIES,
+    "writes": WRITES,
+    "replies": REPLIES,
+}
+"""By `topology.kind_of` a queue."""
 
 
 class Act(Enum):
@@ -105,6 +117,25 @@ def _end(entry: Entry, later: Sequence[Entry]) -> tuple[float | None, str]:
 
 def _acts(entries: Sequence[Entry], act: Act, channel: int) -> Iterator[Entry]:
     return (one for one in entries if one.act is act and one.channel == channel)
+
+
+def named_in(queue: str, body: bytes, message_id: UUID) -> list[str]:
+    """What names this message in the body of an AMQP message of `queue`: types of items.
+
+    With an item that holds a frame, the frame's type behind it.
+    """
+    codec = _CODECS.get(kind_of(queue))
+    return [] if codec is None else [_title(item) for item in codec.naming(body, message_id)]
+
+
+def _title(item: object) -> str:
+    frame = getattr(item, "frame", None)
+    kind = msgspec.json.decode(frame, type=_Typed).type if frame else ""
+    return f"{type(item).__name__} {kind}".rstrip()
+
+
+class _Typed(Struct):
+    type: str
 
 
 PASSAGES: Final = Passages()

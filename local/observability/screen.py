@@ -1,6 +1,7 @@
 """What `make top` shows of a span, as rich's tables. Pure."""
 
 from collections.abc import Callable
+from typing import Final
 
 from rich.console import Group, RenderableType
 from rich.table import Table
@@ -12,10 +13,16 @@ Row = tuple[str, str]
 """What it is, and its figure."""
 
 
-def screen(span: Span, title: str) -> RenderableType:
-    """All of it, for a terminal of 115 columns or more."""
+WIDE: Final = 115
+"""Columns that all roles take side by side."""
+
+
+def screen(span: Span, title: str, width: int = WIDE) -> RenderableType:
+    """All of it, for a terminal of so many columns, 80 or more."""
     figures = Table.grid(padding=(0, 3))
-    figures.add_row(*(_role(span, role) for role in ROLES))
+    side_by_side = len(ROLES) if width >= WIDE else len(ROLES) // 2
+    for first in range(0, len(ROLES), side_by_side):
+        figures.add_row(*(_role(span, role) for role in ROLES[first : first + side_by_side]))
     return Group(title, "", figures, "", _partitions(span), "", _processes(span))
 
 

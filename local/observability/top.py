@@ -26,8 +26,9 @@ def top(stack: Stack, *, once: bool) -> None:
     """Until Ctrl-C or the stack's end; `once`: one picture, on standard output."""
     if not stack.is_up():
         raise StackError("It is not running; make run starts it.")
-    pictures = (screen(Span(*two), _title(stack)) for two in pairwise(_looks(stack)))
     console = Console()
+    spans = (Span(*two) for two in pairwise(_looks(stack)))
+    pictures = (screen(span, _title(stack), console.width) for span in spans)
     if once:
         console.print(next(pictures))
         return

@@ -24,13 +24,14 @@ code, .method { font: 0.9em/1.4 ui-monospace, monospace; } code { overflow-wrap:
 :not(h3) > code { background: var(--raised); padding: 0.1em 0.3em; border-radius: 4px; }
 .method { font-weight: 700; color: var(--good); } .method.DELETE { color: var(--bad); }
 .soft { color: var(--soft); font-size: 0.9em; }
-.table { overflow-x: auto; }
 table { width: 100%; border-collapse: collapse; margin: 0.6rem 0; font-size: 0.93em; }
 th, td { text-align: left; vertical-align: top; padding: 0.4rem 0.8rem 0.4rem 0;
+  overflow-wrap: anywhere;
   border-bottom: 1px solid var(--line); }
 th { color: var(--soft); font-weight: 500; }
 details { margin: 0.8rem 0; } summary { cursor: pointer; color: var(--soft); }
-nav ul { columns: 18rem; padding-left: 1.1rem; } td p, td ul { margin: 0; }
+nav ul { columns: 18rem; padding-left: 1.1rem; } nav a { overflow-wrap: anywhere; }
+td p, td ul { margin: 0; }
 """
 
 _METHODS: Final = ("get", "post", "put", "delete")
@@ -45,10 +46,9 @@ def page(rest: Part, socket: Part) -> str:
         '<html lang="en"><head><meta charset="utf-8">',
         '<meta name="viewport" content="width=device-width, initial-scale=1">',
         f"<title>Chat: the contracts</title><style>{STYLE}</style></head><body>",
-        f"<h1>Chat: the contracts</h1>{_lead()}",
+        f"<header><h1>Chat: the contracts</h1>{_lead()}</header>",
         _contents(rest, socket),
-        _rest(rest),
-        _socket(socket),
+        f"<main>{_rest(rest)}{_socket(socket)}</main>",
         "</body></html>\n",
     )
     return "\n".join(parts)
@@ -132,7 +132,7 @@ def _parameters(operation: Part) -> str:
         )
         for parameter in operation["parameters"]
     ]
-    return _table(("parameter", "in", "type", ""), rows)
+    return _table(("parameter", "in", "type", "meaning"), rows)
 
 
 def _responses(operation: Part) -> str:
@@ -220,7 +220,7 @@ def _errors(document: Part) -> str:
         (str(row["code"]), f"<code>{escape(row['error'])}</code>", _inline(row["message"]))
         for row in document["x-errors"]
     ]
-    return _table(("code", "error", ""), rows)
+    return _table(("code", "error", "meaning"), rows)
 
 
 # --- both --------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def _fields(schema: Part, prefix: str) -> str:
         )
         for name, field in schema["properties"].items()
     ]
-    return _table(("field", "type", ""), rows)
+    return _table(("field", "type", "meaning"), rows)
 
 
 def _type(schema: Part, prefix: str) -> str:
@@ -288,7 +288,7 @@ def _table(heads: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
         return ""
     head = "".join(f"<th>{escape(name)}</th>" for name in heads)
     body = "".join(f"<tr>{line}</tr>" for line in lines)
-    return f'<div class="table"><table><tr>{head}</tr>{body}</table></div>'
+    return f"<table><tr>{head}</tr>{body}</table>"
 
 
 def _prose(text: str) -> str:

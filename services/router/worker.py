@@ -10,11 +10,10 @@ begins again with the first event that was not acknowledged.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from functools import partial
 from itertools import accumulate
 from typing import Any, Final, TypeVar, get_args
-from uuid import UUID
 
 import stamina
 import structlog
@@ -24,7 +23,6 @@ from libs.common.broker import Channel, Overloaded, Unroutable
 from libs.common.content import Incoming
 from libs.common.domain.heads import is_warm
 from libs.common.domain.pacing import rest_s
-from libs.common.domain.permit import Permit
 from libs.common.lifecycle import ended
 from libs.common.limits import permits
 from libs.common.metrics import (
@@ -41,19 +39,11 @@ from libs.common.metrics import (
     WAITING,
 )
 from libs.common.protocol.codec import EVENTS, REPLIES, WRITES, Malformed
-from libs.common.protocol.events import (
-    ArchiveConversation,
-    CreateConversation,
-    DeleteMessage,
-    Delivered,
-    Event,
-    MarkRead,
-    RemoveMatch,
-    Send,
-)
+from libs.common.protocol.events import Event, Send
 from libs.common.protocol.frames import Error
-from services.router import rules, sequence
+from services.router import sequence
 from services.router.conversation import Conversation
+from services.router.deciding import Permits, decide, new_messages
 from services.router.fan_out import Listeners, fan_out
 from services.router.memory import Found, Memory
 from services.router.rules.decisions import Decisions
@@ -73,11 +63,6 @@ BATCH_BYTES: Final = 1 << 19
 """Of events in one batch; what they bring about may be ten times as long."""
 BATCH_MESSAGES: Final = 64
 """AMQP messages that one batch merges."""
-
-Permits = Mapping[tuple[UUID, UUID, UUID], Permit]
-"""By sender, conversation and `Send.identity`, of what would be new messages."""
-NOT_NEEDED: Final = Permit(None)
-"""Of a try that is refused, or answered without one."""
 
 Loaded = tuple[int, Found]
 """For so many of the waiting events: what they need."""
@@ -162,7 +147,7 @@ class Worker:
                 arrivals = self._released() if self._is_loaded() else await self._admitted()
                 self._look()
                 if not arrivals:
-                    await self._acknowledge()
+                    self._acknowledge()
                     continue
                 started = loop.time()
                 await (self._process if tracing.spans is None else self._traced)(arrivals)
@@ -266,9 +251,9 @@ class Worker:
         self._signals.follow(decided)
         await self._bury(poisonous)
         self._unacknowledged.decided(arrivals)
-        await self._acknowledge()
+        self._acknowledge()
 
-    async def _acknowledge(self) -> None:
+    def _acknowledge(self) -> None:
         """AMQP messages of which nothing is left to decide."""
         up_to, scattered = self._unacknowledged.take_finished()
         if up_to is not None:
@@ -402,55 +387,3 @@ def count_decided(happened: Sequence[Event], decided: Decisions) -> None:
     for event_type, number in Counter(map(type, happened)).items():
         _DECIDED[event_type].inc(number)
     DUPLICATES.inc(decided.duplicates)
-
-
-def new_messages(
-    happened: Sequence[Event], memory: Memory
-) -> dict[UUID, dict[tuple[UUID, UUID], Send]]:
-    """What would be new: by sender, by conversation and `Send.identity`, the first try of each."""
-    tries: dict[UUID, dict[tuple[UUID, UUID], Send]] = {}
-    for event in happened:
-        if isinstance(event, Send) and rules.needs_permit(
-            event, memory.conversation(event.conversation_id)
-        ):
-            message = (event.conversation_id, event.identity)
-            tries.setdefault(event.sender_id, {}).setdefault(message, event)
-    return tries
-
-
-def decide(
-    happened: Sequence[Event], memory: Memory, permits: Permits
-) -> tuple[Decisions, list[Malformed]]:
-    """Applies the rules in order. An event that breaks one is set aside, alone (promise 9)."""
-    decided = Decisions()
-    poisonous: list[Malformed] = []
-    for event in happened:
-        try:
-            _apply(event, memory, permits, decided)
-        except Exception as error:
-            log.exception("event breaks a rule", event_type=type(event).__name__)
-            poisonous.append(Malformed(EVENTS.encode([event]), repr(error)))
-    return decided, poisonous
-
-
-def _apply(event: Event, memory: Memory, permits: Permits, decided: Decisions) -> None:
-    match event:
-        case Send():
-            message = (event.sender_id, event.conversation_id, event.identity)
-            permit = permits.get(message, NOT_NEEDED)
-            rules.send(event, memory.conversation(event.conversation_id), permit, decided)
-        case Delivered():
-            rules.delivered(event, memory.conversation(event.conversation_id), decided)
-        case MarkRead():
-            rules.mark_read(event, memory.conversation(event.conversation_id), decided)
-        case DeleteMessage():
-            rules.delete(event, memory.conversation(event.conversation_id), decided)
-        case ArchiveConversation():
-            rules.archive(event, memory.conversation(event.conversation_id), decided)
-        case RemoveMatch():
-            rules.remove_match(event, memory.of_match(event.match_id), decided)
-        case CreateConversation():
-            known = memory.of_match(event.match_id)
-            conversation = rules.create(event, known, decided)
-            if conversation is not None and known is None:
-                memory.keep(conversation)

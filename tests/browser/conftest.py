@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from playwright.async_api import Browser, Page, async_playwright
@@ -13,18 +13,7 @@ from tests.browser.screen import Screen
 from tests.integration.conftest import System
 
 Visit = Callable[..., Coroutine[Any, Any, Screen]]
-
-
-@pytest.fixture(scope="session")
-def system() -> System:
-    return System()
-
-
-@pytest.fixture
-async def pair(system: System) -> tuple[UUID, UUID, UUID]:
-    """Two fresh users and their conversation."""
-    anna, ben = uuid4(), uuid4()
-    return anna, ben, await system.conversation(anna, ben)
+Screens = tuple[Screen, Screen]
 
 
 @pytest.fixture
@@ -54,6 +43,15 @@ async def visit(browser: Browser, system: System) -> AsyncIterator[Visit]:
 
     yield open_page
     assert complaints == []
+
+
+@pytest.fixture
+async def screens(visit: Visit, pair: tuple[UUID, UUID, UUID]) -> Screens:
+    """Anna's and Ben's, each on a page of their own, with their conversation open."""
+    anna, ben = [await visit(f"/?user={user_id}") for user_id in pair[:2]]
+    await anna.is_ready()
+    await ben.is_ready()
+    return anna, ben
 
 
 def _listen(page: Page, complaints: list[str]) -> None:

@@ -8,7 +8,7 @@ from uuid import UUID
 from playwright.async_api import expect
 
 from local.stack import Stack
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Screens, Visit
 from tests.integration.conftest import System
 
 Pair = tuple[UUID, UUID, UUID]
@@ -18,11 +18,9 @@ async def _kept(system: System, user: UUID, conversation: UUID) -> list[object]:
     return [message["content"] for message in await system.history(user, conversation)]
 
 
-async def test_a_cable_pulled_during_50_sends(visit: Visit, system: System, pair: Pair) -> None:
-    anna_id, ben_id, conversation = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
-    await ben.is_ready()
+async def test_a_cable_pulled_during_50_sends(screens: Screens, system: System, pair: Pair) -> None:
+    _, ben_id, conversation = pair
+    anna, ben = screens
     network = anna.page.context
     wanted = [f"message {number}" for number in range(50)]
     for number, text in enumerate(wanted):
@@ -44,11 +42,11 @@ async def test_a_cable_pulled_during_50_sends(visit: Visit, system: System, pair
     assert await _kept(system, ben_id, conversation) == wanted
 
 
-async def test_a_gateway_killed_during_100_sends(visit: Visit, system: System, pair: Pair) -> None:
-    anna_id, ben_id, conversation = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
-    await ben.is_ready()
+async def test_a_gateway_killed_during_100_sends(
+    screens: Screens, system: System, pair: Pair
+) -> None:
+    _, ben_id, conversation = pair
+    anna, ben = screens
     await anna.button("Send 100").click()
     await anna.sees("5 of 100")
     await anna.button("Kill its gateway").click()

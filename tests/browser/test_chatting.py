@@ -4,7 +4,7 @@ from uuid import UUID, uuid4
 
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Screens, Visit
 from tests.integration.conftest import System
 
 Pair = tuple[UUID, UUID, UUID]
@@ -89,10 +89,8 @@ async def test_two_tabs_of_one_user_agree(visit: Visit, system: System) -> None:
     await first.sees("from the second tab")
 
 
-async def test_a_deleted_message_leaves_a_tombstone(visit: Visit, pair: Pair) -> None:
-    anna_id, ben_id, _ = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
+async def test_a_deleted_message_leaves_a_tombstone(screens: Screens) -> None:
+    anna, ben = screens
     await anna.write("a slip")
     await ben.sees("a slip")
     await anna.message("a slip").hover()
@@ -104,10 +102,8 @@ async def test_a_deleted_message_leaves_a_tombstone(visit: Visit, pair: Pair) ->
     await expect(ben.bubbles).to_have_text(["Message deleted"])
 
 
-async def test_an_archived_conversation_is_read_only(visit: Visit, pair: Pair) -> None:
-    anna_id, ben_id, _ = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
+async def test_an_archived_conversation_is_read_only(screens: Screens) -> None:
+    anna, ben = screens
     await anna.write("farewell")
     await ben.sees("farewell")
     await anna.button("Archive this conversation").click()

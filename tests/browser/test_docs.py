@@ -23,4 +23,6 @@ async def test_the_contracts_are_rendered_without_the_internet(
     await page.get_by_role("navigation").get_by_role("link", name="SYNC_RESULT").first.click()
     await expect(page.locator(":target")).to_contain_text("SYNC_RESULT")
     assert await violations(page) == []
+    await page.set_viewport_size({"width": 360, "height": 740})
+    assert await page.evaluate("document.documentElement.scrollWidth") <= 360
     assert hosts == {urlsplit(system.edge).netloc}

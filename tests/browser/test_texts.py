@@ -5,7 +5,7 @@ from uuid import UUID
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Screens, Visit
 
 Pair = tuple[UUID, UUID, UUID]
 
@@ -32,13 +32,8 @@ OTHERS = (
 
 
 @pytest.mark.parametrize("texts", [XSS, OTHERS], ids=["markup", "scripts"])
-async def test_texts_are_shown_as_they_are(
-    visit: Visit, pair: Pair, texts: tuple[str, ...]
-) -> None:
-    anna_id, ben_id, _ = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
-    await ben.is_ready()
+async def test_texts_are_shown_as_they_are(screens: Screens, texts: tuple[str, ...]) -> None:
+    anna, ben = screens
     for text in texts:
         await anna.write(text)
     for screen in (anna, ben):
@@ -59,11 +54,9 @@ _OVERFLOWING = """() => [...document.querySelectorAll(".bubble")]
     .map((bubble) => bubble.textContent)"""
 
 
-async def test_no_text_turns_what_stands_around_it(visit: Visit, pair: Pair) -> None:
+async def test_no_text_turns_what_stands_around_it(screens: Screens) -> None:
     """An override in a message leaves the time where it is, also in the list and in a search."""
-    anna_id, ben_id, _ = pair
-    anna, ben = await visit(f"/?user={anna_id}"), await visit(f"/?user={ben_id}")
-    await anna.is_ready()
+    anna, ben = screens
     await anna.write("plain text needle")
     await anna.write("\u202e\u2067turned needle")
     await anna.sees("turned", "READ")

@@ -16,6 +16,7 @@ import pytest
 from libs.client.attending import TokenSource
 from libs.client.session import Session, Via
 from tests.contracts.watch import ContractWatch
+from tests.integration.watching import House, whole_house
 
 WATCH: Final = ContractWatch()
 """Hears every frame of every session, and every response to `System.rest`."""
@@ -108,16 +109,10 @@ def _keeps_the_contracts(_watching: None) -> Iterator[None]:
     WATCH.complaints.clear()
 
 
-@pytest.fixture(scope="session")
-def system() -> System:
-    return System()
-
-
 @pytest.fixture
-async def pair(system: System) -> tuple[UUID, UUID, UUID]:
-    """Two fresh users and their conversation."""
-    anna, ben = uuid4(), uuid4()
-    return anna, ben, await system.conversation(anna, ben)
+async def house() -> AsyncIterator[House]:
+    async with whole_house() as house:
+        yield house
 
 
 @pytest.fixture

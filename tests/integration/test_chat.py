@@ -10,6 +10,7 @@ from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Session, Via
 from tests.integration.conftest import System
+from tests.integration.watching import until
 
 Pair = tuple[UUID, UUID, UUID]
 
@@ -119,6 +120,8 @@ async def test_one_order_for_both_users_and_history(system: System, pair: Pair) 
         assert bens_seqs == sorted(bens_seqs)
         await phone.expect("MESSAGE_RECEIVED", content="b 39")
         await bens.expect("MESSAGE_RECEIVED", content="a 39")
+        # Both histories shall have the same statuses: none may still rise in between.
+        await until(lambda: are_delivered(phone, 80), 10, "all are delivered")
         live = {frame["seq"]: frame["content"] for frame in phone.frames("MESSAGE_RECEIVED")}
         live |= {frame["seq"]: frame["content"] for frame in bens.frames("MESSAGE_RECEIVED")}
     history = await system.history(anna, conversation)
@@ -129,6 +132,11 @@ async def test_one_order_for_both_users_and_history(system: System, pair: Pair) 
         | {k: v for k, v in mine.items() if k == "clientMessageId"}
         for message, mine in zip(await system.history(ben, conversation), history, strict=True)
     ]
+
+
+async def are_delivered(session: Session, count: int) -> bool:
+    told = session.frames("MESSAGE_DELIVERED")
+    return len({name for frame in told for name in frame["messageIds"]}) == count
 
 
 async def test_delivered_waits_for_the_pong(system: System, pair: Pair) -> None:

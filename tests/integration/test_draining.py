@@ -22,17 +22,11 @@ from tests.integration.talking import (
     hold_together,
     talking,
 )
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 CLIENTS = 30
 RATE = 10
 """CHAT_RECONNECTS_PER_SECOND, the least there is: a drain of CLIENTS takes over three seconds."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 # ------------------------------------------------------------------ SIGTERM

@@ -4,7 +4,7 @@ import asyncio
 import json
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from uuid import UUID, uuid4
@@ -19,7 +19,7 @@ from libs.client.session import Session
 from libs.common.domain.trust import COOLDOWN_S
 from tests.integration.conftest import System
 from tests.integration.own import Own, own_gateway, own_rest
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 SAYS_WHO = {"iss": "https://id.example", "aud": "chat"}
 WAITS_FOR_KEYS = "not ready: the issuer's keys"
@@ -80,12 +80,6 @@ def issuer() -> Iterator[Issuer]:
     yield issuer
     issuer.server.shutdown()
     issuer.server.server_close()
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def refused(gateway: Own, token: str) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from local.roles import GATEWAY, PERSISTER, ROLES, ROUTER, Role
 from tests.integration.conftest import System
-from tests.integration.watching import PARTITIONS, House, until, whole_house
+from tests.integration.watching import PARTITIONS, House, until
 
 Pair = tuple[UUID, UUID, UUID]
 Rises = Callable[..., AbstractAsyncContextManager[None]]
@@ -18,12 +18,6 @@ MESSAGES = 20
 LONG = "\N{GRINNING FACE}" * 4000
 """16 kB."""
 MOST_BATCHES = 60
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from local.observability import dashboards, rules
 from local.observability.prometheus import Prometheus
 from local.roles import ROLES
 from tests.integration.conftest import System
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 WITHIN_S = 20.0
 SELECTOR = re.compile(r"\b((?:chat|process|rabbitmq)_\w+)(\{[^}]*\})?")
@@ -29,12 +29,6 @@ AFTER_AN_EVENT = (
     'chat_http_seconds_count{status=~"5.."}',
 )
 """Their labels say what went wrong, so there is no sample until something has."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 def expressions() -> list[str]:

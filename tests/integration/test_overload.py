@@ -3,24 +3,15 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
-
-import pytest
 
 from libs.client.session import Frame, Refused, Session
 from tests.integration.conftest import System
 from tests.integration.talking import chats_everywhere, gateway_urls, hold_together
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 BACKLOG = int(os.environ.get("CHAT_BACKLOG", "500"))
 FLOOD = BACKLOG + 100
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def test_beyond_the_backlog_of_a_silent_partition_429_and_nothing_accepted_is_lost(

@@ -3,10 +3,9 @@
 import asyncio
 import signal
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from uuid import UUID, uuid4
 
-import pytest
 from hypothesis import given, settings
 from uuid_utils.compat import uuid7
 
@@ -20,7 +19,7 @@ from tests.integration.conftest import System
 from tests.integration.queues import open_queues
 from tests.integration.shelf import open_shelf, shelf_in, waiting_for_a_lock
 from tests.integration.talking import Chat, chats_everywhere, hold_together
-from tests.integration.watching import PARTITIONS, QUEUES, House, until, whole_house
+from tests.integration.watching import PARTITIONS, QUEUES, House, until
 from tests.unit.test_persister_fold import (
     archived,
     created,
@@ -35,12 +34,6 @@ Pair = tuple[UUID, UUID, UUID]
 BACKLOG = 120
 """Messages of each conversation that wait in the queues; fewer than a router remembers, so that it
 needs no barrier while no persister answers."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def test_many_messages_share_a_flush(system: System, house: House) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -26,7 +26,7 @@ from tests.integration.talking import (
     sent_away,
     talking,
 )
-from tests.integration.watching import PARTITIONS, House, until, whole_house
+from tests.integration.watching import PARTITIONS, House, until
 
 AFTER_FLUSH_S = 2.0
 LONG = 320
@@ -36,12 +36,6 @@ TAKEOVER_S = 25.0
 then answered."""
 RESTART_S = 40.0
 """RabbitMQ starts in 6 s; then everyone connects again with pauses of up to 2 s."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def empty_redis() -> None:

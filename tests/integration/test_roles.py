@@ -5,7 +5,7 @@ import itertools
 import json
 import signal
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from uuid import uuid4
 
@@ -26,7 +26,7 @@ from tests.integration.talking import (
     sent_away,
     talking,
 )
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 OWN_METRIC = {
     GATEWAY: "chat_connections",
@@ -55,12 +55,6 @@ warnings.warn("look out")
 """
 GRACE_S = 6.0
 """A worker has 4 s to finish what it holds, a gateway 2 s for its clients; and this machine."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 # ------------------------------------------------------------------ the admin port

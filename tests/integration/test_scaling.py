@@ -2,9 +2,6 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-
-import pytest
 
 from local.roles import PERSISTER, ROUTER
 from tests.integration.conftest import System
@@ -16,17 +13,11 @@ from tests.integration.talking import (
     hold_together,
     talking,
 )
-from tests.integration.watching import House, whole_house
+from tests.integration.watching import House
 
 FLOW_S = 10.0
 """How long a conversation may stand still when its partition moves: the dead one's silence of
 2 s, the other's look at the members, and this machine's load."""
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def test_users_on_two_gateways_chat(system: System, house: House) -> None:

@@ -15,7 +15,7 @@ from libs.common.topology import writes
 from services.persister.indexing import CHUNK, Indexer
 from tests.integration.queues import open_queues
 from tests.integration.shelf import Shelf, open_shelf
-from tests.integration.watching import PARTITIONS, House, until, whole_house
+from tests.integration.watching import PARTITIONS, House, until
 from tests.unit.test_persister_fold import (
     conversation_id,
     created,
@@ -165,12 +165,6 @@ async def test_a_flush_does_not_wait_for_indexing(shelf: Shelf) -> None:
 
 
 # ------------------------------------------------------------------ the whole way
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def test_an_index_write_is_acknowledged_and_done(

@@ -4,10 +4,8 @@ import asyncio
 import os
 import re
 import sys
-from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
-import pytest
 from uuid_utils.compat import uuid7
 
 from libs.common.protocol.codec import WRITES
@@ -17,15 +15,9 @@ from local.roles import PERSISTER
 from tests.integration.conftest import System
 from tests.integration.queues import open_queues
 from tests.integration.talking import Chat, gateway_urls
-from tests.integration.watching import House, until, whole_house
+from tests.integration.watching import House, until
 
 LINE = re.compile(r"^(\w+) +(\d{4}-\d\d-\d\dT\S+Z|-) +(?:(-?[\d.]+)ms)? *(.*)$")
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 async def traced(message_id: UUID, *arguments: str) -> tuple[int | None, str]:

@@ -1,6 +1,12 @@
 """What `make top` makes of two looks at /metrics."""
 
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
 from local.observability.looks import Look, Span, parsed
+from local.observability.screen import screen
 from local.roles import GATEWAY, ROUTER
 
 BEFORE = parsed("""
@@ -53,3 +59,12 @@ def test_a_quantile_lies_within_its_bucket() -> None:
     assert found.quantile(GATEWAY, 0.5, "chat_y_seconds") is None
     idle = Span(Look(10.0, {"gateway-1": NOW}), Look(12.0, {"gateway-1": NOW}))
     assert idle.quantile(GATEWAY, 0.5, "chat_x_seconds") is None
+
+
+@pytest.mark.parametrize("width", [80, 115, 200])
+def test_no_figure_is_cut_off(width: int) -> None:
+    console = Console(width=width, record=True, file=StringIO())
+    console.print(screen(span(gateway_1="", router_1="", persister_1="", rest_1=""), "demo", width))
+    shown = console.export_text()
+    assert "events/s" in shown
+    assert "…" not in shown

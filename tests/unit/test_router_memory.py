@@ -8,10 +8,10 @@ from libs.common.protocol import frames, writes
 from libs.common.protocol.events import MarkRead, Send
 from services.router import rules
 from services.router.conversation import Conversation
+from services.router.deciding import new_messages
 from services.router.memory import Memory
 from services.router.rules.decisions import Decisions
 from services.router.store import Store
-from services.router.worker import new_messages
 from tests.unit.model.router import at_once
 from tests.unit.model.tables import ModelStore, Tables
 

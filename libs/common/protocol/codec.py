@@ -1,6 +1,6 @@
 """Bytes ↔ batches. One AMQP message carries many items: a msgpack array of tagged arrays."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
 from uuid import UUID
@@ -90,33 +90,4 @@ DELIVERIES: Codec[Delivery] = Codec(Delivery)
 WRITES: Codec[Write] = Codec(Write)
 REPLIES: Codec[Reply] = Codec(Reply)
 TYPING: Codec[Typing] = Codec(Typing)
-_CODECS: Final[Mapping[str, Codec[Any]]] = {
-    "events": EVENTS,
-    "signals": SIGNALS,
-    "deliveries": DELIVERIES,
-    "writes": WRITES,
-    "replies": REPLIES,
-}
-"""By the second word of a queue's name."""
-
-
-def named_in(queue: str, body: bytes, message_id: UUID) -> list[str]:
-    """What names this message in the body of an AMQP message of `queue`: types of items.
-
-    With an item that holds a frame, the frame's type behind it.
-    """
-    codec = _CODECS.get(queue.split(".")[1]) if queue.startswith("chat.") else None
-    return [] if codec is None else [_title(item) for item in codec.naming(body, message_id)]
-
-
-def _title(item: object) -> str:
-    frame = getattr(item, "frame", None)
-    kind = msgspec.json.decode(frame, type=_Typed).type if frame else ""
-    return f"{type(item).__name__} {kind}".rstrip()
-
-
-class _Typed(msgspec.Struct):
-    type: str
-
-
 MATCH = msgspec.json.Decoder(Match)

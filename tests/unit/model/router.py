@@ -12,12 +12,12 @@ from libs.common.protocol import frames, writes
 from libs.common.protocol.events import Event
 from libs.common.protocol.replies import ConversationReady, Done, Refused, Reply
 from services.router.conversation import ENTRY_MOST
+from services.router.deciding import Permits, decide, new_messages
 from services.router.fan_out import fan_out
 from services.router.memory import Memory
 from services.router.rules.decisions import Announcement, Answered, Decisions
 from services.router.sequence import News
 from services.router.store import Store
-from services.router.worker import Permits, decide, new_messages
 from tests.unit.model.devices import Gateway
 from tests.unit.model.expected import Outcome
 from tests.unit.model.tables import ModelStore, Tables
@@ -237,7 +237,7 @@ class Router:
         self._servers.delivered -= count
 
     def _decide(self, batch: Sequence[tuple[Event, Outcome]], permits: Permits) -> Decisions:
-        """`worker.decide`, one by one, to see what comes of each."""
+        """`deciding.decide`, one by one, to see what comes of each."""
         whole = Decisions()
         for event, outcome in batch:
             decided, poisonous = decide([event], self.memory, permits)
