@@ -14,7 +14,8 @@ from uuid import UUID
 
 from libs.client.answers import REPEAT_S, is_passing, pause_s
 from libs.client.catching_up import CatchingUp
-from libs.client.outbox import Outbox
+from libs.client.outbox import Item, Outbox
+from libs.client.readings import Readings
 from libs.client.refreshing import refresh_in_s
 from libs.client.session import Frame, Received, Refused, Session, SessionClosed
 
@@ -32,17 +33,19 @@ class TokenSource(Protocol):
 class Attending:
     """Give every session's frames to `hear`, and every open session to `attend`."""
 
-    def __init__(self, token: TokenSource, settled: Callable[[UUID, Frame], None]) -> None:
-        """`settled` gets a clientMessageId and what it has come to.
+    def __init__(self, token: TokenSource, settled: Callable[[Item, Frame], None]) -> None:
+        """`settled` gets a message of the outbox and what it has come to.
 
         That is the frame that says that it is kept, or the ERROR that refuses it for good.
         """
         self.outbox = Outbox()
         self.catching_up = CatchingUp()
+        self.readings = Readings()
         self.back_at: float | None = None
         """When RECONNECT, or an ERROR before the close, has asked to come back."""
         self._token = token
         self._settled = settled
+        self._user_id = ""
         self._heartbeat_s = 0.0
         self._expires_at = datetime.max.replace(tzinfo=UTC)
         self._news = asyncio.Event()
@@ -54,6 +57,7 @@ class Attending:
     async def attend(self, session: Session) -> None:
         """Until it ends. What the token source raises ends it, and is raised in a group."""
         self.outbox.land()
+        self.readings.land()
         try:
             async with asyncio.TaskGroup() as group:
                 duties = (self._speak(session), self._watch(session), self._refresh(session))
@@ -85,6 +89,7 @@ class Attending:
         self.wake()
 
     def _welcome(self, frame: Frame, now: float) -> None:
+        self._user_id = frame["userId"]
         self._heartbeat_s = frame["heartbeatSeconds"]
         self._expires_at = datetime.fromisoformat(frame["expiresAt"])
         heads = {UUID(name): head for name, head in frame["heads"].items()}
@@ -100,9 +105,12 @@ class Attending:
 
     def _entered(self, entry: Frame) -> None:
         """MESSAGE_SENT answers, but what an earlier session sent comes as MESSAGE_RECEIVED."""
+        if entry.get("readerId") == self._user_id:
+            self.readings.answered(UUID(entry["conversationId"]))
         client_message_id = entry.get("clientMessageId")
-        if client_message_id and self.outbox.remove(UUID(client_message_id)) is not None:
-            self._settled(UUID(client_message_id), entry)
+        item = self.outbox.remove(UUID(client_message_id)) if client_message_id else None
+        if item is not None:
+            self._settled(item, entry)
 
     def _refused(self, frame: Frame, now: float) -> None:
         ref, again_at = frame["ref"], now + pause_s(frame.get("retryAfterMs"))
@@ -112,22 +120,26 @@ class Attending:
             case "SEND_MESSAGE" if "clientMessageId" in ref:
                 self._not_sent(UUID(ref["clientMessageId"]), frame, again_at)
             case "SYNC" if "conversationId" in ref:
-                self._not_synced(UUID(ref["conversationId"]), frame, again_at)
+                self._put_off(self.catching_up, UUID(ref["conversationId"]), frame, again_at)
+            case "MARK_AS_READ" if "conversationId" in ref:
+                self._put_off(self.readings, UUID(ref["conversationId"]), frame, again_at)
 
     def _not_sent(self, client_message_id: UUID, frame: Frame, again_at: float) -> None:
         if not self.outbox.is_flying(client_message_id):
             return  # an answer to an earlier try
         if is_passing(frame["code"]):
             self.outbox.put_off(client_message_id, again_at)
-        else:
-            self.outbox.fail(client_message_id, frame["error"])
-            self._settled(client_message_id, frame)
+        elif (item := self.outbox.fail(client_message_id, frame["error"])) is not None:
+            self._settled(item, frame)
 
-    def _not_synced(self, conversation_id: UUID, frame: Frame, again_at: float) -> None:
+    @staticmethod
+    def _put_off(
+        asker: CatchingUp | Readings, conversation_id: UUID, frame: Frame, again_at: float
+    ) -> None:
         if is_passing(frame["code"]):
-            self.catching_up.put_off(conversation_id, again_at)
+            asker.put_off(conversation_id, again_at)
         else:
-            self.catching_up.refused(conversation_id)
+            asker.refused(conversation_id)
 
     # ------------------------------------------------------------------ what it does
 
@@ -143,7 +155,8 @@ class Attending:
 
     def _quiet_s(self) -> float | None:
         """Until something is due though nothing has happened; None: nothing is."""
-        dues = [due for due in (self.outbox.due_at, self.catching_up.due_at) if due is not None]
+        askers = (self.outbox.due_at, self.catching_up.due_at, self.readings.due_at)
+        dues = [due for due in askers if due is not None]
         return max(0.0, min(dues) - time.perf_counter()) if dues else None
 
     async def _send_what_is_due(self, session: Session) -> None:
@@ -155,6 +168,14 @@ class Attending:
                     "conversationId": str(item.conversation_id),
                     "clientMessageId": str(item.client_message_id),
                     "content": item.content,
+                }
+            )
+        for conversation_id, up_to_seq in self.readings.take(now):
+            await session.send_frame(
+                {
+                    "type": "MARK_AS_READ",
+                    "conversationId": str(conversation_id),
+                    "upToSeq": up_to_seq,
                 }
             )
         for conversation_id, after_seq in self.catching_up.take(now):

@@ -1,13 +1,14 @@
 """A device that stays connected: it comes back, repeats what got no answer, and misses nothing.
 
-The thin shell around the rules of `reconnecting`, `outbox`, `catching_up` and `refreshing`:
-docs/web.md says what they decide, in JavaScript and here.
+The thin shell around the rules of `reconnecting`, `outbox`, `catching_up`, `readings`,
+`typing_signals` and `refreshing`: docs/web.md says what they decide, in JavaScript and here.
 """
 
 import asyncio
 import random
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from uuid import UUID, uuid4
 
 from websockets.exceptions import InvalidHandshake, InvalidStatus
@@ -16,6 +17,8 @@ from libs.client.attending import Attending, TokenSource
 from libs.client.outbox import Item
 from libs.client.reconnecting import MOST_S, End, Reconnecting, code_of
 from libs.client.session import Frame, Received, Refused, Session, SessionClosed
+from libs.client.state import State
+from libs.client.typing_signals import TypingSignals
 
 
 class Device:
@@ -36,6 +39,12 @@ class Device:
         `pause_most_s` it comes more often than the protocol asks for: no client in the field may.
         """
         self.sessions: list[Session] = []
+        self.state = State("stopped")
+        """As of the last try to connect, which comes by itself while somebody stays."""
+        self.on_state: Callable[[State], None] | None = None
+        """Gets every new `state`."""
+        self.on_kept: Callable[[Item, Frame], None] | None = None
+        """Gets what was in the outbox, with what says that it is kept, before `on_frame` does."""
         self._url = url
         self._token = token
         self._on_frame = on_frame
@@ -45,7 +54,9 @@ class Device:
         self._connecting = asyncio.Lock()
         self._attending = Attending(token, self._settle)
         self._attendance: asyncio.Task[None] | None = None
+        self._typing = TypingSignals()
         self._back_at = 0.0
+        self._impatient = asyncio.Event()
         self._answers: dict[UUID, asyncio.Future[Frame]] = {}
 
     async def session(self) -> Session:
@@ -58,9 +69,13 @@ class Device:
             if self._attendance is not None and self.sessions[-1].closed:
                 await self._part()
             while self._attendance is None:
-                await asyncio.sleep(max(0.0, self._back_at - time.perf_counter()))
+                await self._pause()
                 await self._connect()
             return self.sessions[-1]
+
+    def wake(self) -> None:
+        """The network may be back, or the user asks for it: don't wait any longer."""
+        self._impatient.set()
 
     def follow(self, conversation_id: UUID, known: int) -> None:
         """All up to `known` is there; what is missing later comes by SYNC, to `on_frame`."""
@@ -71,6 +86,50 @@ class Device:
         """The number up to which nothing of a followed conversation is missing."""
         return self._attending.catching_up.known(conversation_id)
 
+    # ------------------------------------------------------------------ what the user does
+
+    @property
+    def outbox(self) -> tuple[Item, ...]:
+        """Messages that are not known to be kept, the oldest first.
+
+        Those with an `error` were refused for good and wait for `retry` or `discard`.
+        """
+        return self._attending.outbox.items
+
+    def post(self, conversation_id: UUID, content: str) -> UUID:
+        """Puts it into the outbox, which is sent while somebody stays; its clientMessageId.
+
+        Raises InvalidContent.
+        """
+        client_message_id = uuid4()
+        self._attending.outbox.add(Item(client_message_id, conversation_id, content))
+        self._typing.ended(conversation_id)
+        self._attending.wake()
+        return client_message_id
+
+    def retry(self, client_message_id: UUID) -> None:
+        """Tries again what was refused for good."""
+        self._attending.outbox.retry(client_message_id)
+        self._attending.wake()
+
+    def discard(self, client_message_id: UUID) -> None:
+        """Gives up what was refused for good."""
+        self._attending.outbox.remove(client_message_id)
+        self._attending.wake()
+
+    def read(self, conversation_id: UUID, up_to_seq: int) -> None:
+        """The user has seen all up to here; told until it is acknowledged."""
+        self._attending.readings.mark(conversation_id, up_to_seq)
+        self._attending.wake()
+
+    async def typing(self, conversation_id: UUID, is_typing: bool = True) -> None:
+        """Call it at every key, and with False when the user gives up. It sends what is of use."""
+        if not self._typing.is_news(conversation_id, is_typing, time.perf_counter()):
+            return
+        if self._attendance is not None:
+            with suppress(SessionClosed):
+                await self.sessions[-1].typing(conversation_id, is_typing)
+
     async def send(self, conversation_id: UUID, content: str) -> Frame:
         """What says that it is kept, with `messageId` and `seq`: MESSAGE_SENT, mostly.
 
@@ -79,11 +138,9 @@ class Device:
         Raises InvalidContent, SessionClosed as `session` does, and Refused for what a repetition
         won't mend.
         """
-        client_message_id = uuid4()
-        self._attending.outbox.add(Item(client_message_id, conversation_id, content))
+        client_message_id = self.post(conversation_id, content)
         answer = asyncio.get_running_loop().create_future()
         self._answers[client_message_id] = answer
-        self._attending.wake()
         try:
             while not answer.done():
                 session = await self.session()
@@ -91,8 +148,7 @@ class Device:
             frame: Frame = answer.result()
         finally:
             del self._answers[client_message_id]
-            self._attending.outbox.remove(client_message_id)
-            self._attending.wake()
+            self.discard(client_message_id)
         if frame["type"] == "ERROR":
             raise Refused(frame)
         return frame
@@ -108,11 +164,20 @@ class Device:
             await self.sessions[-1].close()
             await self._attendance
             self._attendance = None
+        self._tell(State("stopped"))
 
     # ------------------------------------------------------------------ coming and going
 
+    async def _pause(self) -> None:
+        """Until it is time to come back, or somebody is impatient."""
+        self._impatient.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._back_at - time.perf_counter()):
+                await self._impatient.wait()
+
     async def _connect(self) -> None:
         self._attending.back_at = None
+        self._tell(State("connecting"))
         try:
             token = await self._token(fresh=self._reconnecting.wants_fresh_token)
             session = await Session.open(self._url(), token, on_frame=self._hear)
@@ -127,6 +192,7 @@ class Device:
             self._reconnecting.connected()
             self.sessions.append(session)
             self._attendance = asyncio.create_task(self._attending.attend(session))
+            self._tell(State("online"))
 
     async def _part(self) -> None:
         """The live session has ended."""
@@ -149,8 +215,15 @@ class Device:
         pause_s = self._reconnecting.pause_s(End(code, after_s), random.random())
         if pause_s is None:
             self._reconnecting = Reconnecting(self._pause_most_s)  # for who tries again
+            self._tell(State("stopped", code=code, reason=str(cause)))
             raise SessionClosed(code, str(cause)) from cause
         self._back_at = now + pause_s
+        self._tell(State("waiting", self._back_at, code, str(cause)))
+
+    def _tell(self, state: State) -> None:
+        self.state = state
+        if self.on_state is not None:
+            self.on_state(state)
 
     # ------------------------------------------------------------------ what comes
 
@@ -159,7 +232,9 @@ class Device:
         if self._on_frame is not None:
             self._on_frame(received)
 
-    def _settle(self, client_message_id: UUID, frame: Frame) -> None:
-        answer = self._answers.get(client_message_id)
+    def _settle(self, item: Item, frame: Frame) -> None:
+        if self.on_kept is not None and frame["type"] != "ERROR":
+            self.on_kept(item, frame)
+        answer = self._answers.get(item.client_message_id)
         if answer is not None and not answer.done():
             answer.set_result(frame)

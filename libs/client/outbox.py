@@ -84,9 +84,9 @@ class Outbox:
         """The connection ended: what was on its way may be lost or kept, and is sent again."""
         self._flying.clear()
 
-    def fail(self, client_message_id: UUID, error: str) -> None:
-        """Refused for good, with this constant. It holds up nobody."""
-        self._replace(client_message_id, error)
+    def fail(self, client_message_id: UUID, error: str) -> Item | None:
+        """Refused for good, with this constant. It holds up nobody. Returns it, if it is here."""
+        return self._replace(client_message_id, error)
 
     def retry(self, client_message_id: UUID) -> None:
         """Try again what was refused for good."""
@@ -97,10 +97,13 @@ class Outbox:
         self._land(client_message_id)
         return self._items.pop(client_message_id, None)
 
-    def _replace(self, client_message_id: UUID, error: str | None) -> None:
+    def _replace(self, client_message_id: UUID, error: str | None) -> Item | None:
         self._land(client_message_id)
-        if (item := self._items.get(client_message_id)) is not None:
-            self._items[client_message_id] = replace(item, error=error)
+        if client_message_id not in self._items:
+            return None
+        item = replace(self._items[client_message_id], error=error)
+        self._items[client_message_id] = item
+        return item
 
     def _land(self, client_message_id: UUID) -> None:
         if self.is_flying(client_message_id):

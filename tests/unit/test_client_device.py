@@ -5,6 +5,7 @@ Real sockets; tests/integration has it against the real service.
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -111,6 +112,11 @@ async def keep(connection: ServerConnection) -> None:
         if frame["type"] == "SEND_MESSAGE":
             seq += 1
             await sent(connection, frame, seq)
+
+
+async def when(holds: Callable[[], bool]) -> None:
+    while not holds():  # noqa: ASYNC110 - `device_of` bounds it
+        await asyncio.sleep(0.01)
 
 
 def closing(code: int) -> Act:
@@ -295,3 +301,126 @@ async def test_what_the_token_source_can_not_mend_is_raised() -> None:
 
     with pytest.raises(LookupError, match="logged out"):
         await Device(lambda: "ws://127.0.0.1:1", token).send(UUID(int=1), "hi")
+
+
+async def test_what_is_posted_is_sent_while_somebody_stays() -> None:
+    kept: list[tuple[str, str]] = []
+    states: list[str] = []
+    async with device_of(closing(1012), keep) as (device, _):
+        device.on_kept = lambda item, frame: kept.append((item.content, frame["type"]))
+        device.on_state = lambda state: states.append(state.name)
+        ids = [device.post(C, text) for text in ("one", "two")]
+        assert [item.client_message_id for item in device.outbox] == ids
+        staying = asyncio.create_task(device.stay())
+        await when(lambda: not device.outbox)
+        staying.cancel()
+        assert kept == [("one", "MESSAGE_SENT"), ("two", "MESSAGE_SENT")]
+        assert states == ["connecting", "waiting", "connecting", "online"]
+    assert device.state.name == "stopped"
+
+
+async def test_what_was_refused_for_good_is_tried_again_or_discarded() -> None:
+    tries = 0
+
+    async def act(connection: ServerConnection) -> None:
+        nonlocal tries
+        await welcome(connection)
+        async for text in connection:
+            frame = json.loads(text)
+            tries += 1
+            if tries <= 2:
+                await refuse(connection, frame, 403)
+            else:
+                await sent(connection, frame, 2)
+
+    async with device_of(act) as (device, _):
+        await device.session()
+        one, two = device.post(C, "one"), device.post(D, "two")
+        await when(lambda: all(item.error for item in device.outbox))
+        assert [item.error for item in device.outbox] == ["E", "E"]
+        device.discard(two)
+        device.retry(one)
+        await when(lambda: not device.outbox)
+        assert tries == 3
+
+
+async def test_who_is_impatient_does_not_wait() -> None:
+    async def full(connection: ServerConnection) -> None:
+        await say(connection, "ERROR", code=429, error="E", message="m", ref={}, retryAfterMs=9000)
+        await connection.close(4429)
+
+    async with device_of(full, keep) as (device, service):
+        staying = asyncio.create_task(device.stay())
+        await when(lambda: device.state.name == "waiting")
+        assert device.state.code == 4429
+        assert device.state.retry_at > time.perf_counter() + 5
+        device.wake()
+        await when(lambda: device.state.name == "online")
+        assert len(service.tokens) == 2
+        staying.cancel()
+
+
+async def test_a_reading_is_told_until_it_is_acknowledged() -> None:
+    told: list[int] = []
+
+    async def act(connection: ServerConnection) -> None:
+        await welcome(connection)
+        frame = await heard(connection)
+        told.append(frame["upToSeq"])
+        if len(told) == 1:
+            return  # the connection ends without an answer
+        ref = {"type": "MARK_AS_READ", "conversationId": str(C)}
+        if len(told) == 2:
+            await say(
+                connection, "ERROR", code=429, error="E", message="m", ref=ref, retryAfterMs=1
+            )
+            told.append((await heard(connection))["upToSeq"])
+        await say(
+            connection,
+            "MESSAGE_READ",
+            conversationId=C,
+            seq=6,
+            readerId=ME,
+            readAt="",
+            messageId=None,
+            messageIds=[],
+        )
+        device.read(C, 5)
+        device.read(C, 8)
+        told.append((await heard(connection))["upToSeq"])
+        done.set()
+
+    done = asyncio.Event()
+    async with device_of(act) as (device, _):
+        staying = asyncio.create_task(device.stay())
+        device.read(C, 5)
+        await done.wait()
+        assert told == [5, 5, 5, 8]
+        staying.cancel()
+
+
+async def test_typing_is_told_as_often_as_is_of_use() -> None:
+    told: asyncio.Queue[str] = asyncio.Queue()
+
+    async def act(connection: ServerConnection) -> None:
+        await welcome(connection)
+        async for text in connection:
+            frame = json.loads(text)
+            await told.put(frame["type"])
+            if frame["type"] == "SEND_MESSAGE":
+                await sent(connection, frame, 2)
+
+    async with device_of(act) as (device, _):
+        await device.typing(C)  # nobody to tell
+        await device.session()
+        await device.typing(D)
+        await device.typing(D)
+        await device.send(D, "written")
+        await device.typing(D, False)
+        await device.typing(D)
+        assert [await told.get() for _ in range(3)] == [
+            "TYPING_START",
+            "SEND_MESSAGE",
+            "TYPING_START",
+        ]
+        assert told.empty()
