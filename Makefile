@@ -2,7 +2,7 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo trace audit-verify observe top bench load \
+.PHONY: help run up down status logs add remove token demo chat trace audit-verify observe top bench load \
 	capacity chaos overload test test-browser screenshots lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
@@ -46,6 +46,11 @@ token: ## print a JWT for development: USER=uuid [SCOPE=service]
 demo: ## two users chat through the running system
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) -m local.demo $(ARGS)
+
+# The shell has a USER too, the login name: only one that is given to make counts.
+chat: ## chat in the terminal: [USER=uuid] [WITH=uuid], or elsewhere: CHAT_TOKEN=… make chat URL=https://…
+	@local/bootstrap --python-only
+	@$(python) -m local.chat $(if $(findstring command,$(origin USER)),--user "$(USER)") $(if $(WITH),--with "$(WITH)") $(if $(URL),--url "$(URL)")
 
 trace: ## where a message went, with times: ID=messageId
 	@local/bootstrap --python-only
@@ -97,7 +102,8 @@ test-browser: ## the web chat in Chromium, against real servers of its own [ARGS
 
 screenshots: ## take docs/images/ anew
 	@local/bootstrap --browser
-	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images CHAT_MESSAGES_PER_SECOND=50 $(python) -m local test -- tests/browser/test_screenshots.py
+	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images CHAT_MESSAGES_PER_SECOND=50 $(python) -m local test -- \
+		tests/browser/test_screenshots.py tests/integration/test_terminal_chat.py::test_its_picture
 
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only

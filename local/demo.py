@@ -12,6 +12,7 @@ import httpx
 from libs.client.session import Frame, Received, Session
 from local import tokens
 from local.failure import StackError
+from local.matching import match
 from local.stack import Stack
 
 SCRIPT = (
@@ -92,10 +93,10 @@ async def play(stack: Stack) -> None:
         raise StackError("Nothing is running. Start it with `make run` in another terminal.")
     stage = Stage()
     environment = stack.environment()
-    base, secret = f"{environment['CHAT_EDGE_URL']}/api/chat", environment["CHAT_JWT_SECRET"]
+    edge, secret = environment["CHAT_EDGE_URL"], environment["CHAT_JWT_SECRET"]
     anna, ben = Player("Anna", stage), Player("Ben", stage)
     gateways = list(stack.gateway_ports().items())
-    conversation = await _match(base, secret, anna, ben)
+    conversation = await match(edge, secret, anna.user_id, ben.user_id)
     for player, (gateway, port) in zip((anna, ben), (gateways[0], gateways[-1]), strict=True):
         stage.say(stage.paint("bold", f"\n{player.name} connects to {gateway}"))
         await player.enter(f"ws://127.0.0.1:{port}/api/chat/ws", secret)
@@ -104,7 +105,7 @@ async def play(stack: Stack) -> None:
     for name, text in SCRIPT:
         speaker, listener = (anna, ben) if name == "Anna" else (ben, anna)
         latencies.append(await _speak(speaker, listener, conversation, text))
-    await _read_back(stage, base, secret, ben.user_id, conversation)
+    await _read_back(stage, f"{edge}/api/chat", secret, ben.user_id, conversation)
     await asyncio.gather(*(player.session.close() for player in (anna, ben) if player.session))
     stage.say(
         stage.paint("bold", "\nDelivery, sender's socket to recipient's: ")
@@ -112,15 +113,6 @@ async def play(stack: Stack) -> None:
         f"p95 {statistics.quantiles(latencies, n=20, method='inclusive')[-1]:.1f} ms "
         f"over {len(latencies)} messages"
     )
-
-
-async def _match(base: str, secret: str, anna: Player, ben: Player) -> UUID:
-    token = tokens.sign(secret, str(uuid4()), scope="service")
-    body = {"matchId": str(uuid4()), "user1Id": str(anna.user_id), "user2Id": str(ben.user_id)}
-    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
-        response = await client.post(f"{base}/conversations", json=body, timeout=30)
-    response.raise_for_status()
-    return UUID(response.json()["conversationId"])
 
 
 async def _speak(speaker: Player, listener: Player, conversation: UUID, text: str) -> float:
