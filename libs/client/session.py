@@ -103,18 +103,7 @@ class Session:
 
         Raises SessionClosed, TimeoutError, and what `websockets` raises for a refused handshake.
         """
-        socket = await connect(
-            url,
-            additional_headers={"Authorization": f"Bearer {token}"} if via == "header" else None,
-            subprotocols=["chat.v1", f"bearer.{token}"] if via == "subprotocol" else None,  # type: ignore[list-item]
-            compression=None,
-            ping_interval=None,
-            open_timeout=ANSWER_S,
-            max_size=None,  # a SYNC_RESULT of 200 long messages has more than the usual 1 MiB
-            create_connection=_Socket,
-        )
-        assert isinstance(socket, _Socket)
-        session = cls(socket, on_frame)
+        session = await cls.connect(url, token, via=via, on_frame=on_frame)
         try:
             if via == "frame":
                 await session.send_frame({"type": "CONNECT", "token": token})
@@ -125,6 +114,33 @@ class Session:
         session.user_id = UUID(success["userId"])
         session.heads = {UUID(name): head for name, head in success["heads"].items()}
         return session
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        token: str = "",
+        *,
+        via: Via = "header",
+        on_frame: Callable[[Received], None] | None = None,
+    ) -> "Session":
+        """A connection of which nothing is known yet, without a `token` nobody's.
+
+        Raises TimeoutError, and what `websockets` raises for a refused handshake.
+        """
+        by = via if token else "frame"
+        socket = await connect(
+            url,
+            additional_headers={"Authorization": f"Bearer {token}"} if by == "header" else None,
+            subprotocols=["chat.v1", f"bearer.{token}"] if by == "subprotocol" else None,  # type: ignore[list-item]
+            compression=None,
+            ping_interval=None,
+            open_timeout=ANSWER_S,
+            max_size=None,  # a SYNC_RESULT of 200 long messages has more than the usual 1 MiB
+            create_connection=_Socket,
+        )
+        assert isinstance(socket, _Socket)
+        return cls(socket, on_frame)
 
     async def send_frame(self, frame: Frame) -> None:
         await self.send_text(json.dumps(frame))

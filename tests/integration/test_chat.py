@@ -5,7 +5,6 @@ from uuid import UUID, uuid4
 
 import jwt
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Session, Via
@@ -211,7 +210,7 @@ async def test_without_connect_nothing_is_served(system: System) -> None:
 
 
 async def open_unauthenticated(system: System) -> Session:
-    return Session(await connect(system.socket_url, compression=None), None)
+    return await Session.connect(system.socket_url)
 
 
 def bad_token(system: System, how: str) -> str:

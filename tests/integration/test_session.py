@@ -7,7 +7,6 @@ from collections.abc import AsyncIterator
 from uuid import UUID, uuid4
 
 import pytest
-from websockets.asyncio.client import connect
 
 from libs.client.session import Refused, Session, SessionClosed
 from libs.common.domain.partition import partition_of
@@ -122,9 +121,7 @@ async def test_which_messages_were_read_is_said_in_one_way(
 
 async def turned_down(system: System, user: UUID) -> dict[str, object]:
     """The ERROR with which a session of this user is refused and closed."""
-    headers = {"Authorization": f"Bearer {system.token(user)}"}
-    socket = await connect(system.socket_url, additional_headers=headers, compression=None)
-    session = Session(socket, None)
+    session = await Session.connect(system.socket_url, system.token(user))
     assert (await session.wait_closed()).code == 4429
     assert session.frames("CONNECT_SUCCESS") == []
     [error] = session.frames("ERROR")
