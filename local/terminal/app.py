@@ -1,6 +1,7 @@
 """The app: what is where on the screen, and what the keys do."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import ClassVar, Final
@@ -10,6 +11,7 @@ from textual import on
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical
+from textual.css.query import NoMatches
 from textual.widgets import Footer, Static
 
 from libs.client.attending import TokenSource
@@ -27,11 +29,11 @@ TICK_S: Final = 0.25
 class TerminalChat(App[None]):
     """One user's chat, at a service that is known by its address."""
 
-    CSS_PATH: ClassVar = Path(__file__).with_name("chat.tcss")
+    CSS_PATH = Path(__file__).with_name("chat.tcss")
     ENABLE_COMMAND_PALETTE = False
     HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (70, "-wide")]
     BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("escape", "back", "Conversations"),
+        Binding("escape", "to_list", "Conversations"),
         Binding("pageup", "older", "Older", priority=True),
         Binding("pagedown", "newer", "Newer", priority=True, show=False),
         Binding("ctrl+t", "connect", "Connect now"),
@@ -85,6 +87,10 @@ class TerminalChat(App[None]):
 
     def _show(self) -> None:
         self._is_stale = False
+        with suppress(NoMatches):  # the screen is being closed
+            self._show_all()
+
+    def _show_all(self) -> None:
         person, clocks = self.person, (datetime.now().astimezone(), now())
         waiting = sum(item.error is None for item in person.device.outbox)
         banner = self.query_one("#banner", Static)
@@ -112,7 +118,7 @@ class TerminalChat(App[None]):
         self._chat.turn_anew()
         self.person.select(UUID(event.key))
 
-    def action_back(self) -> None:
+    def action_to_list(self) -> None:
         """To the list, where a narrow terminal shows nothing else."""
         open_id = self.person.open_id
         if self.screen.has_class("-narrow"):

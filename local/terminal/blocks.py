@@ -10,6 +10,7 @@ from textual.geometry import Region, Size
 from textual.message import Message
 from textual.scroll_view import ScrollView
 from textual.strip import Strip
+from textual.widget import Widget
 
 NEAR = 5
 """So few lines from the beginning, what is before it is asked for."""
@@ -46,14 +47,14 @@ class Blocks(ScrollView, Generic[B], can_focus=True):
     class Told(Message):
         """Something that a list has to say."""
 
-        def __init__(self, blocks: "Blocks[B]", key: str = "") -> None:
+        def __init__(self, blocks: Widget, key: str = "") -> None:
             super().__init__()
             self.blocks = blocks
             self.key = key
             """Of the block that it is about."""
 
         @property
-        def control(self) -> "Blocks[B]":
+        def control(self) -> Widget:
             return self.blocks
 
     class Chosen(Told):

@@ -70,6 +70,11 @@ class Person:
         """The conversation that is looked at."""
         return None if self.open_id is None else self.conversations.get(self.open_id)
 
+    @property
+    def is_loading(self) -> bool:
+        """Whether older messages are on their way."""
+        return bool(self._loading)
+
     async def stay(self) -> None:
         """Connected, and back whenever it must; until cancelled."""
         async with self._rest, asyncio.TaskGroup() as self._errands:
@@ -112,8 +117,10 @@ class Person:
     def saw_end(self) -> None:
         """The end of the open conversation is looked at."""
         one = self.open
-        seq = None if one is None else seen_up_to(one, self.user_id)
-        if one is not None and seq is not None:
+        if one is None or not one.is_loaded:
+            return  # what is new is known when it has been loaded
+        seq = seen_up_to(one, self.user_id)
+        if seq is not None:
             self.device.read(one.id, seq)
 
     def retry(self, client_message_id: UUID) -> None:

@@ -68,5 +68,5 @@ async def terminal(
     size: tuple[int, int] = WIDE,
 ) -> AsyncIterator[Terminal]:
     app = TerminalChat(edge or system.edge, user, system.tokens(user), open_id=open_id)
-    async with app.run_test(size=size) as pilot:
+    async with app.run_test(size=size, notifications=True) as pilot:
         yield Terminal(pilot)
