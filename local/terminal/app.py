@@ -31,7 +31,7 @@ class TerminalChat(App[None]):
 
     CSS_PATH = Path(__file__).with_name("chat.tcss")
     ENABLE_COMMAND_PALETTE = False
-    HORIZONTAL_BREAKPOINTS: ClassVar = [(0, "-narrow"), (70, "-wide")]
+    HORIZONTAL_BREAKPOINTS = [(0, "-narrow"), (70, "-wide")]  # noqa: RUF012 - as textual has it
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "to_list", "Conversations"),
         Binding("pageup", "older", "Older", priority=True),

@@ -98,6 +98,7 @@ class ChatPane(Vertical):
         self.messages.to_end()
         composer = self.query_one(Composer)
         composer.text = self._drafts.get(one.id, "")
+        composer.move_cursor(composer.document.end)
         (self.messages if one.is_archived else composer).focus()
 
     def _instead(self) -> str:
