@@ -346,7 +346,9 @@ async def test_what_was_refused_for_good_is_tried_again_or_discarded() -> None:
 
 async def test_who_is_impatient_does_not_wait() -> None:
     async def full(connection: ServerConnection) -> None:
-        await say(connection, "ERROR", code=429, error="E", message="m", ref={}, retryAfterMs=9000)
+        await say(
+            connection, "ERROR", code=429, error="E", message="m", ref={}, retryAfterMs=60_000
+        )
         await connection.close(4429)
 
     async with device_of(full, keep) as (device, service):
@@ -362,41 +364,46 @@ async def test_who_is_impatient_does_not_wait() -> None:
 
 async def test_a_reading_is_told_until_it_is_acknowledged() -> None:
     told: list[int] = []
+    done = asyncio.Event()
 
-    async def act(connection: ServerConnection) -> None:
-        await welcome(connection)
-        frame = await heard(connection)
-        told.append(frame["upToSeq"])
-        if len(told) == 1:
-            return  # the connection ends without an answer
-        ref = {"type": "MARK_AS_READ", "conversationId": str(C)}
-        if len(told) == 2:
-            await say(
-                connection, "ERROR", code=429, error="E", message="m", ref=ref, retryAfterMs=1
-            )
-            told.append((await heard(connection))["upToSeq"])
-        await say(
-            connection,
-            "MESSAGE_READ",
-            conversationId=C,
-            seq=6,
-            readerId=ME,
-            readAt="",
-            messageId=None,
-            messageIds=[],
-        )
-        device.read(C, 5)
-        device.read(C, 8)
+    async def heard_reading(connection: ServerConnection) -> None:
         told.append((await heard(connection))["upToSeq"])
+
+    async def lost(connection: ServerConnection) -> None:
+        await welcome(connection)
+        await heard_reading(connection)
+
+    async def put_off(connection: ServerConnection) -> None:
+        await lost(connection)
+        ref = {"type": "MARK_AS_READ", "conversationId": str(C)}
+        await say(connection, "ERROR", code=429, error="E", message="m", ref=ref, retryAfterMs=1)
+        await heard_reading(connection)
+        await acknowledge(connection)
+        device.read(C, 5)  # no news
+        device.read(C, 8)
+        await heard_reading(connection)
+        await acknowledge(connection)
+
+    async def afterwards(connection: ServerConnection) -> None:
+        await welcome(connection)
+        for _ in range(2):
+            device.post(C, "hi")
+            frame = await heard(connection)
+            assert frame["type"] == "SEND_MESSAGE", "what is acknowledged is not told again"
+            await sent(connection, frame, 10)
         done.set()
 
-    done = asyncio.Event()
-    async with device_of(act) as (device, _):
+    async with device_of(lost, put_off, afterwards) as (device, _):
         staying = asyncio.create_task(device.stay())
         device.read(C, 5)
         await done.wait()
         assert told == [5, 5, 5, 8]
         staying.cancel()
+
+
+async def acknowledge(connection: ServerConnection) -> None:
+    fields: dict[str, object] = {"messageId": None, "messageIds": [], "seq": 6, "readAt": ""}
+    await say(connection, "MESSAGE_READ", conversationId=C, readerId=ME, **fields)
 
 
 async def test_typing_is_told_as_often_as_is_of_use() -> None:
