@@ -55,7 +55,7 @@ audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an ea
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
 
-observe: ## a Prometheus over what runs, with the alerts; prints its address
+observe: ## a Prometheus over what runs, with alerts and dashboards; prints its address
 	@local/bootstrap --observe
 	@$(python) -m local observe
 
