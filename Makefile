@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down status logs add remove token demo trace audit-verify observe top bench load \
-	capacity chaos overload test test-browser screenshots lint format contracts dashboards lock role-locks
+	capacity chaos overload test test-browser screenshots audit sbom lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -99,6 +99,15 @@ screenshots: ## take docs/images/ anew
 	@local/bootstrap --browser
 	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images CHAT_MESSAGES_PER_SECOND=50 $(python) -m local test -- tests/browser/test_screenshots.py
 
+audit: ## are there known vulnerabilities in any package? Asks PyPI's advisories
+	@local/bootstrap --supply
+	@for lock in requirements.lock requirements/*.lock; do echo "$$lock" && \
+		.venv-supply/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit; done
+
+sbom: ## what each role is made of, as CycloneDX, in .run/sbom
+	@local/bootstrap --supply
+	@$(python) -m local.sbom
+
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only
 	.venv/bin/ruff check
@@ -129,6 +138,7 @@ lock: ## make requirements.lock anew from requirements.in, and the locks of the 
 	@local/bootstrap --python-only
 	$(pip_compile) --upgrade --output-file requirements.lock requirements.in
 	$(pip_compile) --upgrade --output-file requirements/manifests.lock requirements/manifests.in
+	$(pip_compile) --upgrade --output-file requirements/supply.lock requirements/supply.in
 	@$(MAKE) --no-print-directory role-locks
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml
