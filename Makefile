@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down status logs add remove token demo chat trace audit-verify observe top bench load \
-	capacity chaos overload test test-browser screenshots lint format contracts dashboards lock role-locks
+	capacity chaos overload test test-browser screenshots audit sbom lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -60,7 +60,7 @@ audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an ea
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
 
-observe: ## a Prometheus over what runs, with the alerts; prints its address
+observe: ## a Prometheus over what runs, with alerts and dashboards; prints its address
 	@local/bootstrap --observe
 	@$(python) -m local observe
 
@@ -105,6 +105,15 @@ screenshots: ## take docs/images/ anew
 	@CHAT_STACK=browser CHAT_SCREENSHOTS=docs/images CHAT_MESSAGES_PER_SECOND=50 $(python) -m local test -- \
 		tests/browser/test_screenshots.py tests/integration/test_terminal_chat.py::test_its_picture
 
+audit: ## are there known vulnerabilities in any package? Asks PyPI's advisories
+	@local/bootstrap --supply
+	@for lock in requirements.lock requirements/*.lock; do echo "$$lock" && \
+		.venv-supply/bin/pip-audit --strict --disable-pip --require-hashes --progress-spinner off -r $$lock || exit; done
+
+sbom: ## what each role is made of, as CycloneDX, in .run/sbom
+	@local/bootstrap --supply
+	@$(python) -m local.sbom
+
 lint: ## formatting, lint, types, the walls between the modules, the contracts in docs/
 	@local/bootstrap --python-only
 	.venv/bin/ruff check
@@ -135,6 +144,7 @@ lock: ## make requirements.lock anew from requirements.in, and the locks of the 
 	@local/bootstrap --python-only
 	$(pip_compile) --upgrade --output-file requirements.lock requirements.in
 	$(pip_compile) --upgrade --output-file requirements/manifests.lock requirements/manifests.in
+	$(pip_compile) --upgrade --output-file requirements/supply.lock requirements/supply.in
 	@$(MAKE) --no-print-directory role-locks
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml

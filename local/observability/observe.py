@@ -38,7 +38,8 @@ Prometheus watches {", ".join(stack.admin_ports())} and RabbitMQ.
   alerts      {url}/alerts
   targets     {url}/targets
   queries     {url}/graph?g0.expr=sum(rate(chat_events_total[1m]))by(type)&g0.tab=0
-  dashboards  {folder}/dashboards/*.json: import them into a Grafana with this data source
+  dashboards  {url}/consoles/overview.html
+              or import {folder}/dashboards/*.json into a Grafana with this data source
 Ctrl-C ends it; what it has measured stays for two days.
 """,
         flush=True,

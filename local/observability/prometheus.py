@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from local import readiness
 from local.failure import StackError
+from local.observability.consoles import pages
 from local.observability.rules import plain
 from local.ports import choose_ports
 from local.roles import role_of
@@ -42,6 +43,10 @@ class Prometheus:
         self._folder.mkdir(exist_ok=True)
         (self._folder / "rules.yaml").write_text(plain())
         (self._folder / "prometheus.json").write_text(json.dumps(self._config(), indent=2))
+        consoles = self._folder / "consoles"
+        consoles.mkdir(exist_ok=True)
+        for name, page in pages().items():
+            (consoles / name).write_text(page)
         self.follow()
         port = self._port()
         self.url = f"http://127.0.0.1:{port}"
@@ -54,6 +59,7 @@ class Prometheus:
                     f"--storage.tsdb.path={self._folder}/data",
                     f"--storage.tsdb.retention.time={KEPT}",
                     f"--web.listen-address=127.0.0.1:{port}",
+                    f"--web.console.templates={consoles}",
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

@@ -16,7 +16,6 @@ import pytest
 from libs.client.attending import TokenSource
 from libs.client.session import Session, Via
 from tests.contracts.watch import ContractWatch
-from tests.integration.watching import House, whole_house
 
 WATCH: Final = ContractWatch()
 """Hears every frame of every session, and every response to `System.rest`."""
@@ -107,12 +106,6 @@ def _keeps_the_contracts(_watching: None) -> Iterator[None]:
     """Fails a test in which anything came that the contracts don't allow."""
     yield
     WATCH.complaints.clear()
-
-
-@pytest.fixture
-async def house() -> AsyncIterator[House]:
-    async with whole_house() as house:
-        yield house
 
 
 @pytest.fixture

@@ -68,15 +68,10 @@ class Asked:
 
 
 @pytest.fixture
-async def asked(house: House) -> AsyncIterator[Asked]:
-    prometheus = Prometheus(house.stack, interval_s=1)
-    await asyncio.to_thread(prometheus.start)
+async def asked(prometheus: Prometheus) -> AsyncIterator[Asked]:
     asked = Asked(prometheus.url)
-    try:
-        yield asked
-    finally:
-        await asked.close()
-        await asyncio.to_thread(prometheus.stop)
+    yield asked
+    await asked.close()
 
 
 async def talk(system: System, pair: tuple[UUID, UUID, UUID]) -> None:
