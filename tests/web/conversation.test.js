@@ -55,6 +55,8 @@ test("a SYNC makes no hole above what is loaded", () => {
   const loaded = withPage(fromRest(row), { items: [message(50)], nextCursor: "50" });
   const seen = withSynced(loaded, [message(7, { status: "READ" }), message(51)]);
   assert.deepEqual(seen.messages.map((m) => m.seq), [50, 51]);
+  const unopened = withSynced(fromRest({ ...row, head: 60 }), [message(7, { status: "READ" }), message(61)]);
+  assert.deepEqual(unopened.messages.map((m) => m.seq), [61]);
 });
 
 test("older pages go before, and the last one says so", () => {

@@ -71,13 +71,13 @@ export function withMessages(conversation, changed) {
   };
 }
 
-/** What SYNC brought: messages older than those that are loaded would leave a hole. */
+/** What SYNC brought: messages older than those that are there would leave a hole. */
 export function withSynced(conversation, changed) {
-  const first = conversation.messages[0]?.seq ?? 0;
-  const isWhole = conversation.older === null || conversation.older === undefined;
+  const { messages, older, counted } = conversation;
+  const first = older === null ? 0 : (messages[0]?.seq ?? counted + 1);
   return withMessages(
     conversation,
-    changed.filter((message) => isWhole || message.seq >= first),
+    changed.filter((message) => message.seq >= first),
   );
 }
 
