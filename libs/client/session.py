@@ -119,7 +119,7 @@ class Session:
     async def connect(
         cls,
         url: str,
-        token: str = "",
+        token: str | None = None,
         *,
         via: Via = "header",
         on_frame: Callable[[Received], None] | None = None,
@@ -128,7 +128,7 @@ class Session:
 
         Raises TimeoutError, and what `websockets` raises for a refused handshake.
         """
-        by = via if token else "frame"
+        by = "frame" if token is None else via
         socket = await connect(
             url,
             additional_headers={"Authorization": f"Bearer {token}"} if by == "header" else None,
