@@ -64,14 +64,14 @@ def row(shown: Row, _width: int) -> RenderableType:
     grid.add_column(ratio=1, no_wrap=True, overflow="ellipsis")
     grid.add_column(justify="right")
     presence = Text("●", "#5fd787") if shown.is_online else Text("○", _SOFT)
-    name = Text(shown.name, "bold reverse" if shown.is_open else "bold")
+    name = Text().append(shown.name, "bold reverse" if shown.is_open else "bold")
     if shown.is_archived:
-        name.append("  archived", f"not bold not reverse italic {_SOFT}")
+        name.append("  archived", f"italic {_SOFT}")
     grid.add_row(presence, name, Text(shown.when, _SOFT))
     is_new = bool(shown.unread)
     grid.add_row(
         Text(""),
         Text(shown.preview, "" if is_new else _SOFT),
-        Text(f" {shown.unread} ", "bold #102030 on #5fd7ff") if is_new else Text(""),
+        Text().append(f" {shown.unread} " if is_new else "", "bold #102030 on #5fd7ff"),
     )
     return Padding(grid, (0, 0, 1, 0))
