@@ -10,6 +10,7 @@ from uuid import UUID
 from textual.pilot import Pilot
 
 from local.terminal.app import TerminalChat
+from local.terminal.composer import Composer
 from tests.integration.conftest import System
 from tests.integration.watching import until
 
@@ -53,9 +54,14 @@ class Terminal:
     async def press(self, *keys: str) -> None:
         await self.pilot.press(*keys)
 
-    async def write(self, text: str) -> None:
-        """As by the keyboard, key by key, and then Enter."""
+    async def type(self, text: str) -> None:
+        """Key by key, and then Enter."""
         await self.pilot.press(*("space" if key == " " else key for key in text), "enter")
+
+    async def write(self, text: str) -> None:
+        """At once, as when it is pasted, and then Enter."""
+        self.app.query_one(Composer).insert(text)
+        await self.pilot.press("enter")
 
 
 @asynccontextmanager

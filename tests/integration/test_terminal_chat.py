@@ -37,7 +37,7 @@ async def test_what_is_typed_arrives_and_its_ticks_go_up(system: System, pair: P
     anna, ben, conversation = pair
     async with terminal(system, anna) as shown:
         await shown.sees("You and", "matched. Say hello.")
-        await shown.write("Hi there")
+        await shown.type("Hi there")
         await shown.sees("You", "Hi there", "✓  sent")
         async with await system.open(ben) as bens:
             await shown.sees("●", name_of(ben))
