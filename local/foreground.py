@@ -70,7 +70,7 @@ The chat service is ready.
   REST        http://localhost:{port}/api/chat
   WebSocket   ws://localhost:{port}/api/chat/ws
   a token     make token USER={uuid.uuid4()}
-  try it      make demo
+  try it      make demo, make chat
   logs        {stack.layout.logs}/
 """,
         flush=True,
