@@ -55,6 +55,8 @@ class TokenSettings(RoleSettings):
     """What must be among `aud`."""
     jwt_leeway_s: int = Field(5, ge=0, le=60)
     """By so much the issuer's clock may differ from ours."""
+    token_max_age_s: int = Field(86_400, ge=60, le=30 * 86_400)
+    """A token that would last longer is refused: revocations are remembered for so long."""
 
     @model_validator(mode="after")
     def _one_kind_of_key(self) -> Self:
@@ -76,6 +78,11 @@ class TokenSettings(RoleSettings):
                 f"possible: {', '.join(possible)}"
             )
         return self
+
+    @property
+    def revocations_kept_s(self) -> int:
+        """Until nothing that was issued before a revocation can be valid, at both ends' leeway."""
+        return self.token_max_age_s + 2 * self.jwt_leeway_s
 
     @property
     def secret(self) -> str | None:

@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import Caller, InvalidToken, KeyPending, Verifier
+from libs.common.tokens import Caller, InvalidToken, Undecided, Verifier
 
 PATH: Final = "/api/chat/ws"
 SUBPROTOCOL: Final = "chat.v1"
@@ -68,7 +68,7 @@ def authenticate(
         return verifier.verify(tokens[0], now)
     except InvalidToken as invalid:
         raise HandshakeRefused(invalid.error) from None
-    except KeyPending:
+    except Undecided:
         raise HandshakeRefused("UNAVAILABLE") from None
 
 

@@ -28,6 +28,9 @@ _ROWS: Final = (
     Refusal(401, "UNAUTHENTICATED", "Authenticate first: header, subprotocol or CONNECT."),
     Refusal(401, "TOKEN_INVALID", "The token's signature or claims are not valid. Get a new one."),
     Refusal(401, "TOKEN_EXPIRED", "The token has expired. Get a new one and connect again."),
+    Refusal(
+        401, "TOKEN_REVOKED", "The token was revoked. Sign in again and connect with a new one."
+    ),
     Refusal(403, "NOT_PARTICIPANT", "You are not one of this conversation's two users."),
     Refusal(403, "NOT_SENDER", "Only its sender may delete a message."),
     Refusal(403, "NOT_RECIPIENT", "Only its recipient may mark a message as read."),
