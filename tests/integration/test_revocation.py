@@ -4,6 +4,7 @@ A message travels as its publisher sends it: by the exchange `sessions`, through
 """
 
 import asyncio
+import json
 import os
 import sys
 import time
@@ -82,8 +83,8 @@ async def refused(url: str, token: str) -> tuple[int, str]:
     """The status and code of the handshake's answer."""
     with pytest.raises(InvalidStatus) as answer:
         await Session.open(url, token)
-    body = httpx.Response(200, content=answer.value.response.body or b"{}").json()
-    return answer.value.response.status_code, body["code"]
+    response = answer.value.response
+    return response.status_code, json.loads(response.body or b"{}")["code"]
 
 
 async def called(base: str, token: str) -> tuple[int, str | None]:
