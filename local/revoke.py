@@ -15,6 +15,7 @@ import aio_pika
 import msgspec
 from aio_pika.exceptions import AMQPError, DeliveryError
 
+from libs.common.protocol.codec import REVOKE
 from libs.common.protocol.revocations import Revoke
 from libs.common.topology import SESSIONS_EXCHANGE, SESSIONS_REVOKE
 
@@ -38,8 +39,10 @@ def main() -> None:
     options = _parser().parse_args()
     try:
         revoke = Revoke(user_id=options.user, token_id=options.token, revoked_at=options.until)
-    except ValueError as error:
-        raise SystemExit(f"{error}: make revoke USER=uuid, or make revoke TOKEN=jti") from None
+        # As who gets it will read it.
+        REVOKE.decode(msgspec.json.encode(revoke))
+    except (ValueError, msgspec.ValidationError) as error:
+        raise SystemExit(f"{error}. make revoke USER=uuid, or make revoke TOKEN=jti") from None
     try:
         asyncio.run(publish(os.environ["CHAT_AMQP_URL"], revoke))
     except DeliveryError:

@@ -40,8 +40,16 @@ _PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256", "RS384", "RS512
 _USUAL_PUBLIC: Final = ("RS256", "ES256", "EdDSA")
 
 
+_ORIGIN: Final = r"https?://[^\s,/*]+"
+_ORIGINS: Final = rf"^(\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
+
+
 class TokenSettings(RoleSettings):
-    """Of the roles that let callers in: whose tokens, by which key (`libs.common.tokens`)."""
+    """Of the roles that let callers in: whose tokens, by which key; which web pages."""
+
+    allowed_origins: str = Field("", pattern=_ORIGINS)
+    """Web origins that may call and connect besides the service's own, separated by commas; `*`
+    for any."""
 
     jwt_secret: str | None = Field(None, min_length=32)
     """HS256 wants a key of at least 32 bytes (RFC 7518, section 3.2)."""
@@ -78,6 +86,12 @@ class TokenSettings(RoleSettings):
                 f"possible: {', '.join(possible)}"
             )
         return self
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`allowed_origins`, one by one, in the browsers' spelling."""
+        every = self.allowed_origins.lower().split(",")
+        return tuple(origin.strip() for origin in every if origin.strip())
 
     @property
     def revocations_kept_s(self) -> int:

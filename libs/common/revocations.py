@@ -70,7 +70,7 @@ class Revocations:
             try:
                 await self._compare()
                 await self._bury()
-            except (CacheError, BrokerLost, Unroutable, Overloaded) as error:
+            except (CacheError, BrokerLost) as error:
                 log.warning("revocations wait", reason=repr(error))
             except Exception:  # Whoever runs this must go on hearing (promise 9).
                 log.exception("revocations failed")
@@ -103,9 +103,13 @@ class Revocations:
 
     async def _bury(self) -> None:
         while self._malformed and self._channel is not None:
-            part = self._malformed.pop()
-            await self._channel.bury(part.body, source="revocations", reason=part.reason)
-            _BURIED.inc()
+            part = self._malformed[0]
+            try:
+                await self._channel.bury(part.body, source="revocations", reason=part.reason)
+                _BURIED.inc()
+            except (Overloaded, Unroutable) as error:
+                log.error("could not bury a revocation", reason=repr(error))
+            self._malformed.pop(0)
 
     # --- Redis -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ its clocks; what is written in one turn of the loop leaves in one system call.
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
 from uuid import UUID
 
@@ -39,9 +40,10 @@ from services.ws_gateway.effects import (
     Signal,
     Write,
 )
+from services.ws_gateway.handshake import HandshakeRefused
 from services.ws_gateway.incoming import BadFrame, read_frame
 from services.ws_gateway.session import Phase, Session
-from services.ws_gateway.upgrade import ChatProtocol, upgrade
+from services.ws_gateway.upgrade import Answer, ChatProtocol, refuse, upgrade
 from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
@@ -49,6 +51,9 @@ if TYPE_CHECKING:
     from services.ws_gateway.incarnation import Incarnation
 
 MAX_MESSAGE_BYTES: Final = 64 << 10
+"""Of a message, in whatever number of frames."""
+MAX_HEAD_BYTES: Final = 16 << 10
+"""Of the opening handshake's request."""
 
 _FRAMES: Final = {
     frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
@@ -70,7 +75,10 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_fragments",
         "_gateway",
+        "_head_bytes",
         "_home",
+        "_is_stranger",
+        "_network",
         "_outgoing",
         "_protocol",
         "_session",
@@ -89,6 +97,11 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._home: Incarnation | None = None
         self._session: Session | None = None
+        self._head_bytes = 0
+        """What has come before the handshake was done."""
+        self._network: str | None = None
+        self._is_stranger: bool | None = None
+        """Whether it has yet to show a good token; None: it was cut off as it came."""
         self.ended = False
         """Closing or closed: nothing more is processed or written."""
         self._outgoing: list[bytes] | None = None
@@ -144,12 +157,19 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._gateway.settings.max_buffered_bytes)
         self._gateway.connections.add(self)
+        if not self._gateway.entrance.admission.arrives():
+            REFUSED.labels("TOO_MANY_UNAUTHENTICATED").inc()
+            self.abort()
+            return
+        self._is_stranger = True
         if self._gateway.congested:
             # uvloop starts to read after this method: only then can it be paused.
             self._gateway.loop.call_soon(self.pause_reading)
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self._gateway.loop.time()
+        if self._session is None and not self._is_bounded(data):
+            return
         self._protocol.receive_data(data)
         self._queue_output()
         try:
@@ -174,6 +194,12 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self._finish()
+        if self._is_stranger is not None:
+            self._gateway.entrance.admission.leaves(
+                self._network,
+                has_entered=self._session is not None,
+                is_stranger=self._is_stranger,
+            )
         self._gateway.gone(self)
 
     def pause_writing(self) -> None:
@@ -185,18 +211,38 @@ class Connection(asyncio.Protocol):
 
     # --- what comes in -------------------------------------------------------------------
 
+    def _is_bounded(self, data: bytes) -> bool:
+        """Whether what has come of a request is no more than a request may be."""
+        self._head_bytes += len(data)
+        if self._head_bytes <= MAX_HEAD_BYTES or self.ended:
+            return not self.ended
+        self._answer(refuse(self._protocol, HandshakeRefused("HEADERS_TOO_LARGE")))
+        return False
+
     def _on_request(self, request: Request) -> None:
         home = self._gateway.incarnation
-        answer = upgrade(self._protocol, request, None if home is None else home.terms, time.time())
+        terms = None if home is None else home.terms
+        entrance = self._gateway.entrance
+        admit = partial(entrance.check, self._peer(), self._gateway.loop.time())
+        answer = upgrade(self._protocol, request, admit, terms, time.time())
+        self._answer(answer)
+        if answer.session is None:
+            return
+        entrance.admission.enters(answer.network)
+        self._home, self._session, self._network = home, answer.session, answer.network
+        if answer.caller is not None:
+            self.perform(answer.session.admit(answer.caller))
+
+    def _answer(self, answer: Answer) -> None:
         self.since = self._gateway.loop.time()
         self._protocol.send_response(answer.response)
         self._queue_output()
-        if answer.session is None:
-            self.ended = True
-            return
-        self._home, self._session = home, answer.session
-        if answer.caller is not None:
-            self.perform(answer.session.admit(answer.caller))
+        self.ended = answer.session is None
+
+    def _peer(self) -> str | None:
+        """Whose address TCP says it is."""
+        peer = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else None
 
     def _on_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT and frame.fin:
@@ -277,6 +323,8 @@ class Connection(asyncio.Protocol):
                 self.write(frame)
             case Enter():
                 self.since = self._gateway.loop.time()
+                self._is_stranger = False
+                self._gateway.entrance.admission.introduces_itself()
                 self.home.enter(self)
             case End(code, reason):
                 self.end(code, reason)

@@ -15,8 +15,10 @@ from libs.common.lifecycle import Life, unless_lost
 from libs.common.revocation_keys import RevocationKeys
 from libs.common.revocations import Revocations
 from libs.common.tokens import Verifier
+from services.ws_gateway.admission import Admission, Limits
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.departures import at_once, departures, pace, spread
+from services.ws_gateway.entrance import Entrance
 from services.ws_gateway.incarnation import Incarnation
 from services.ws_gateway.settings import GatewaySettings
 from services.ws_gateway.sweep import SWEEP_S, check
@@ -40,6 +42,13 @@ class Gateway:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
         self.connections: set[Connection] = set()
+        limits = Limits(
+            settings.max_connections,
+            settings.max_unauthenticated,
+            settings.connections_per_ip,
+            settings.connects_per_ip_per_second,
+        )
+        self.entrance = Entrance(settings.origins, settings.proxies, Admission(limits))
         self.incarnation: Incarnation | None = None
         """Where new sessions live. None while there is no broker, or in a drain: they get 503."""
         self.congested = False
@@ -155,6 +164,7 @@ class Gateway:
     # --- what concerns all connections ---------------------------------------------------
 
     async def _sweep(self) -> None:
+        heartbeat_s, pong_s = self.settings.heartbeat_seconds, self.settings.pong_seconds
         while True:
             await asyncio.sleep(SWEEP_S)
             now, wall = self.loop.time(), time.time()
@@ -165,7 +175,7 @@ class Gateway:
                 if connection.leaves_at < now and connection.is_open:
                     old.append(connection)
                 try:
-                    check(connection, now, wall, heartbeat_s=self.settings.heartbeat_seconds)
+                    check(connection, now, wall, heartbeat_s=heartbeat_s, pong_s=pong_s)
                 except Exception:  # One bad thing stays one (promise 9).
                     log.exception("check failed", **connection.ids())
                     connection.abort()

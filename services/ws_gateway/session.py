@@ -42,8 +42,8 @@ from services.ws_gateway.receipts import Receipts
 from services.ws_gateway.requests import Requests
 from services.ws_gateway.terms import Terms
 
-MAX_HELD: Final = 1_000
-"""Deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
+MAX_HELD_BYTES: Final = 1 << 20
+"""Of deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
 KEYS_WITHIN_MS: Final = 2_000
 """So long it may take to ask the token's issuer for a key that is new to us."""
 _LAST_MOMENT_S: Final = 253_402_300_799
@@ -70,6 +70,7 @@ class Session:
         "_caller",
         "_expires_at",
         "_held",
+        "_held_bytes",
         "_receipts",
         "_requests",
         "_terms",
@@ -86,6 +87,7 @@ class Session:
         self._terms = terms
         self._expires_at = 0
         self._held: list[tuple[bytes, UUID | None, Sequence[UUID]]] | None = None
+        self._held_bytes = 0
         self._requests: Requests | None = None
         self._receipts: Receipts | None = None
 
@@ -235,7 +237,8 @@ class Session:
     ) -> Effects:
         if self._held is None:
             self._held = []
-        if len(self._held) >= MAX_HELD:
+        self._held_bytes += len(frame)
+        if self._held_bytes > MAX_HELD_BYTES:
             return (End(Close.ON_US, "too much before CONNECT_SUCCESS"),)
         self._held.append((frame, conversation_id, message_ids))
         return ()

@@ -62,6 +62,9 @@ def test_what_is_too_old_to_matter_is_forgotten() -> None:
     known.add("a", 101)
     assert known.forget(101) == 0
     assert dict(known.items()) == {"a": 101}
+    known.add("late", 50)
+    known.forget(101)
+    assert dict(known.items()) == {"a": 101}
 
 
 def test_beyond_the_bound_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,10 +22,12 @@ from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Delivery, Note, ToSession
 from libs.common.protocol.events import Send, Typing
 from libs.common.tokens import Secret, Verifier
+from services.ws_gateway.admission import Admission, Limits
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
+from services.ws_gateway.entrance import Entrance
 from services.ws_gateway.gateway import Gateway
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.session import Phase
@@ -34,13 +36,13 @@ from services.ws_gateway.sweep import (
     CONNECT_WITHIN_S,
     HANDSHAKE_WITHIN_S,
     OPEN_WITHIN_S,
-    PONG_WITHIN_S,
     REPEAT_OPEN_AFTER_S,
     check,
 )
 from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
 
+PONG_WITHIN_S = 20.0
 SECRET = "a secret of at least 32 characters"
 USER = UUID(int=0xA)
 CONVERSATION = UUID(int=0xC0)
@@ -67,6 +69,10 @@ class Transport:
 
     def resume_reading(self) -> None:
         pass
+
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        assert name == "peername"
+        return "127.0.0.1", 5
 
     def is_closing(self) -> bool:
         return self.aborted
@@ -101,6 +107,7 @@ class House:
                 max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
             ),
             connections=set(),
+            entrance=Entrance((), (), Admission(Limits(10, 10, 10, 10))),
             congested=False,
             flush_soon=self.dirty.append,
             gone=lambda _: None,
@@ -148,7 +155,7 @@ class Client:
 
     def pass_time(self, seconds: float) -> list[Event]:
         self.house.now += seconds
-        check(self.connection, self.house.now, time.time(), heartbeat_s=30)
+        check(self.connection, self.house.now, time.time(), heartbeat_s=30, pong_s=PONG_WITHIN_S)
         return self.got()
 
 
@@ -309,7 +316,13 @@ def test_a_handshake_has_a_deadline() -> None:
     transport = Transport()
     connection = Connection(cast(Gateway, house.gateway))
     connection.connection_made(cast(asyncio.Transport, transport))
-    check(connection, house.now + HANDSHAKE_WITHIN_S + 1, time.time(), heartbeat_s=30)
+    check(
+        connection,
+        house.now + HANDSHAKE_WITHIN_S + 1,
+        time.time(),
+        heartbeat_s=30,
+        pong_s=PONG_WITHIN_S,
+    )
     assert transport.aborted
 
 
@@ -357,7 +370,9 @@ def test_a_client_that_answers_stays() -> None:
 def test_an_expired_token_ends_the_session() -> None:
     client = opened(House())
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
     assert close_code(client) == 4401
@@ -384,12 +399,16 @@ def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
     client.connection.pause_reading()
     client.house.now += 30
     client.connection.resume_reading(paused_at, client.house.now)
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
     refresh(client)
     assert frame_json(client.exchange()[0])["type"] == "TOKEN_REFRESHED"
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
 
 
@@ -404,9 +423,17 @@ def test_a_refreshed_token_keeps_the_session() -> None:
     (answer,) = client.exchange()
     assert frame_json(answer)["type"] == "TOKEN_REFRESHED"
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
-    check(client.connection, client.house.now, time.time() + 3601, heartbeat_s=30)
+    check(
+        client.connection,
+        client.house.now,
+        time.time() + 3601,
+        heartbeat_s=30,
+        pong_s=PONG_WITHIN_S,
+    )
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
 

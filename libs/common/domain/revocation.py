@@ -26,6 +26,8 @@ class RevocationList:
         """`is_known` False: it is still being fetched, so nobody can be let in."""
         self.is_known = is_known
         self._at: dict[Subject, int] = {}
+        self._oldest = 0
+        """No entry is older."""
 
     def __len__(self) -> int:
         return len(self._at)
@@ -38,6 +40,7 @@ class RevocationList:
         if at <= self._at.get(subject, -1):
             return False
         self._at[subject] = at
+        self._oldest = min(self._oldest, at)
         return True
 
     def refuses(self, user_id: UUID, issued_at: int | None, token_id: str | None) -> bool:
@@ -51,13 +54,15 @@ class RevocationList:
 
     def forget(self, before: int) -> int:
         """Drops what is older, and the oldest beyond MOST; how many those are."""
+        if before <= self._oldest and len(self._at) <= MOST:
+            return 0
         kept = {subject: at for subject, at in self._at.items() if at >= before}
         too_many = max(0, len(kept) - MOST)
         if too_many:
             newest = sorted(kept.items(), key=lambda item: item[1])[too_many:]
             kept = dict(newest)
-        if len(kept) < len(self._at):
-            self._at = kept
+        self._at = kept
+        self._oldest = min(kept.values(), default=before)
         return too_many
 
 

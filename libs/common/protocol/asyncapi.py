@@ -83,7 +83,15 @@ ERRORS_OF_ANY: Final = (
 )
 """What may answer a frame of any type, or come unasked."""
 
-HANDSHAKE_ERRORS: Final = (*_OF_A_TOKEN, "NOT_FOUND", "UNAVAILABLE")
+HANDSHAKE_ERRORS: Final = (
+    *_OF_A_TOKEN,
+    "ORIGIN_NOT_ALLOWED",
+    "NOT_FOUND",
+    "TOO_MANY_FROM_ADDRESS",
+    "HEADERS_TOO_LARGE",
+    "GATEWAY_FULL",
+    "UNAVAILABLE",
+)
 """HTTP answers instead of 101, as problem+json."""
 
 ONLY_ANSWERS: Final = (
