@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
 from uuid import UUID
 
 import structlog
+from websockets.exceptions import SecurityError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
@@ -43,7 +44,7 @@ from services.ws_gateway.effects import (
 from services.ws_gateway.handshake import HandshakeRefused
 from services.ws_gateway.incoming import BadFrame, read_frame
 from services.ws_gateway.session import Phase, Session
-from services.ws_gateway.upgrade import Answer, ChatProtocol, refuse, upgrade
+from services.ws_gateway.upgrade import ChatProtocol, refuse, upgrade
 from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
@@ -168,9 +169,10 @@ class Connection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self._gateway.loop.time()
-        if self._session is None and not self._is_bounded(data):
-            return
-        self._protocol.receive_data(data)
+        if self._session is None:
+            self._receive_head(data)
+        else:
+            self._protocol.receive_data(data)
         self._queue_output()
         try:
             for event in self._protocol.events_received():
@@ -211,13 +213,22 @@ class Connection(asyncio.Protocol):
 
     # --- what comes in -------------------------------------------------------------------
 
-    def _is_bounded(self, data: bytes) -> bool:
-        """Whether what has come of a request is no more than a request may be."""
+    def _receive_head(self, data: bytes) -> None:
+        """A part of the request. What is too long is answered; what is no HTTP is only ended."""
+        if self.ended:
+            return
         self._head_bytes += len(data)
-        if self._head_bytes <= MAX_HEAD_BYTES or self.ended:
-            return not self.ended
-        self._answer(refuse(self._protocol, HandshakeRefused("HEADERS_TOO_LARGE")))
-        return False
+        is_too_long = self._head_bytes > MAX_HEAD_BYTES
+        if not is_too_long:
+            self._protocol.receive_data(data)
+            # One line, or their number. It has an answer of its own, which is no problem+json.
+            is_too_long = isinstance(self._protocol.handshake_exc, SecurityError)
+        if is_too_long:
+            answer = refuse(self._protocol, HandshakeRefused("HEADERS_TOO_LARGE"))
+            self._protocol.data_to_send()
+            self._queue(answer.response.serialize())
+            self._queue(b"")
+            self._turned_away()
 
     def _on_request(self, request: Request) -> None:
         home = self._gateway.incarnation
@@ -225,19 +236,21 @@ class Connection(asyncio.Protocol):
         entrance = self._gateway.entrance
         admit = partial(entrance.check, self._peer(), self._gateway.loop.time())
         answer = upgrade(self._protocol, request, admit, terms, time.time())
-        self._answer(answer)
+        self._protocol.send_response(answer.response)
+        self._queue_output()
         if answer.session is None:
+            self._turned_away()
             return
+        self.since = self._gateway.loop.time()
         entrance.admission.enters(answer.network)
         self._home, self._session, self._network = home, answer.session, answer.network
         if answer.caller is not None:
             self.perform(answer.session.admit(answer.caller))
 
-    def _answer(self, answer: Answer) -> None:
+    def _turned_away(self) -> None:
+        """Nothing more is read; the sweep cuts the connection if the client doesn't end it."""
+        self.ended = True
         self.since = self._gateway.loop.time()
-        self._protocol.send_response(answer.response)
-        self._queue_output()
-        self.ended = answer.session is None
 
     def _peer(self) -> str | None:
         """Whose address TCP says it is."""

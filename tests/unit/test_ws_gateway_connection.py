@@ -84,7 +84,7 @@ class Transport:
 class House:
     """The gateway and its incarnation, as far as a connection sees them; the clock is ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.now = 1000.0
         self.events: list[Send] = []
         self.signals: list[Typing] = []
@@ -107,7 +107,7 @@ class House:
                 max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
             ),
             connections=set(),
-            entrance=Entrance((), (), Admission(Limits(10, 10, 10, 10))),
+            entrance=Entrance((), (), Admission(limits or Limits(10, 10, 10, 10))),
             congested=False,
             flush_soon=self.dirty.append,
             gone=lambda _: None,
@@ -127,16 +127,26 @@ class Client:
     def __init__(
         self, house: House, url: str = "ws://x/api/chat/ws", token: str | None = None
     ) -> None:
-        self.house = house
-        self.transport = Transport()
-        self.protocol = ClientProtocol(parse_uri(url))
-        self.connection = Connection(cast(Gateway, house.gateway))
-        self.connection.connection_made(cast(asyncio.Transport, self.transport))
+        self._arrive(house, url)
         request = self.protocol.connect()
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
         self.protocol.send_request(request)
         self.response = cast(Response, self.exchange()[0])
+
+    @classmethod
+    def of(cls, house: House) -> "Client":
+        """One that has said nothing."""
+        client = cls.__new__(cls)
+        client._arrive(house, "ws://x/api/chat/ws")
+        return client
+
+    def _arrive(self, house: House, url: str) -> None:
+        self.house = house
+        self.transport = Transport()
+        self.protocol = ClientProtocol(parse_uri(url))
+        self.connection = Connection(cast(Gateway, house.gateway))
+        self.connection.connection_made(cast(asyncio.Transport, self.transport))
 
     def exchange(self) -> list[Event]:
         """Both ways, once; what the client got."""
@@ -214,6 +224,38 @@ def test_a_refused_handshake_ends_the_stream(url: str, bearer: str | None, statu
     assert not house.entered
     client.connection.connection_lost(None)
     assert not house.left
+
+
+def test_whatever_becomes_of_a_connection_it_gives_its_place_back() -> None:
+    house = House(Limits(2, 2, 2, 10))
+    admission = house.gateway.entrance.admission
+    good, bad = Client(house, token=token()), Client(house, token="nonsense")
+    waiting = Client(house)
+    cut = Client.of(house)
+    assert cut.transport.aborted, "two strangers are here"
+    assert (admission._held, admission._strangers) == (2, 2)
+    bad.connection.connection_lost(None)
+    third = Client(house, token=token())
+    assert third.response.status_code == 503
+    assert json.loads(third.response.body)["code"] == "GATEWAY_FULL"
+    waiting.connection.perform(waiting.connection.session.turn_away("TOKEN_INVALID"))
+    for client in (good, waiting, cut, third):
+        client.connection.connection_lost(None)
+    assert (admission._held, admission._strangers, admission._networks) == (0, 0, {})
+
+
+@pytest.mark.parametrize("line", [b"x" * 1024, b"GET / HTTP/1.1\r\nX: 1\r\n", b"X: 1\r\n" * 99])
+def test_a_request_without_end_is_answered_once(line: bytes) -> None:
+    client = Client.of(House())
+    client.connection.data_received(b"GET / HTTP/1.1\r\n")
+    for _ in range(900):
+        client.connection.data_received(line)
+    client.house.dirty.pop().flush()
+    [answer] = client.transport.writes
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == answer.count(b'"HEADERS_TOO_LARGE"') == 1
+    assert client.transport.ended
+    assert not client.house.dirty
 
 
 def test_without_a_broker_there_is_no_session() -> None:
