@@ -21,27 +21,36 @@ class Limits:
 
 
 class Admission:
-    """Counts. Each connection `arrives`, and when it was let in `leaves` again."""
+    """Counts, of all connections of a gateway."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._held = 0
         self._strangers = 0
+        self._inside = 0
+        """Past the handshake."""
         self._networks: dict[str, int] = {}
-        """Connections past the handshake, by `client_network`."""
+        """Of those inside, by `client_network`."""
         self._connects: Allowance[str] = Allowance()
         self._forgot_at = 0.0
 
-    def arrives(self) -> bool:
-        """A connection, before its first byte. False: it has to go, and is not counted."""
+    @property
+    def is_empty(self) -> bool:
+        """Whether all have left."""
+        return not (self._strangers or self._inside or self._networks)
+
+    def arrive(self) -> "Place | None":
+        """A connection, before its first byte. None: there is no place, it has to go."""
         if self._strangers >= self._limits.strangers:
-            return False
+            return None
         self._strangers += 1
-        return True
+        return Place(self)
 
     def refusal(self, network: str | None, now: float) -> str | None:
-        """What speaks against one more, by a constant of `protocol.errors`. Counts as a try."""
-        if self._held >= self._limits.connections:
+        """What speaks against one more inside, by a constant of `protocol.errors`.
+
+        It counts as a try of the network.
+        """
+        if self._inside >= self._limits.connections:
             return "GATEWAY_FULL"
         if network is None:
             return None
@@ -54,24 +63,43 @@ class Admission:
             return "TOO_MANY_FROM_ADDRESS"
         return None
 
-    def enters(self, network: str | None) -> None:
-        """Its handshake is done."""
-        self._held += 1
-        if network is not None:
-            self._networks[network] = self._networks.get(network, 0) + 1
+    def _count_stranger(self, change: int) -> None:
+        self._strangers += change
 
-    def introduces_itself(self) -> None:
-        """It is no stranger any more."""
-        self._strangers -= 1
-
-    def leaves(self, network: str | None, *, has_entered: bool, is_stranger: bool) -> None:
-        """The end of one that arrived."""
-        self._strangers -= is_stranger
-        self._held -= has_entered
-        if network is None or not has_entered:
+    def _count_inside(self, network: str | None, change: int) -> None:
+        self._inside += change
+        if network is None:
             return
-        left = self._networks[network] - 1
-        if left:
-            self._networks[network] = left
-        else:
+        self._networks[network] = self._networks.get(network, 0) + change
+        if not self._networks[network]:
             del self._networks[network]
+
+
+class Place:
+    """One connection's, from its arrival on. It has to `leave`, once."""
+
+    __slots__ = ("_admission", "_is_inside", "_is_stranger", "_network")
+
+    def __init__(self, admission: Admission) -> None:
+        """Use `Admission.arrive`."""
+        self._admission = admission
+        self._is_stranger = True
+        self._is_inside = False
+        self._network: str | None = None
+
+    def enter(self, network: str | None) -> None:
+        """The handshake is done."""
+        self._is_inside, self._network = True, network
+        self._admission._count_inside(network, +1)
+
+    def show_token(self) -> None:
+        """A good one: it is no stranger any more."""
+        if self._is_stranger:
+            self._is_stranger = False
+            self._admission._count_stranger(-1)
+
+    def leave(self) -> None:
+        """The connection has ended."""
+        self.show_token()
+        if self._is_inside:
+            self._admission._count_inside(self._network, -1)

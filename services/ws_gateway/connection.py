@@ -29,6 +29,7 @@ from libs.common.metrics import (
 from libs.common.protocol.closes import Close
 from libs.common.protocol.events import Delivered
 from libs.common.protocol.frames import ClientFrame, Reconnect, encode_frame
+from services.ws_gateway.admission import Place
 from services.ws_gateway.departures import lifetime
 from services.ws_gateway.effects import (
     Effect,
@@ -78,9 +79,8 @@ class Connection(asyncio.Protocol):
         "_gateway",
         "_head_bytes",
         "_home",
-        "_is_stranger",
-        "_network",
         "_outgoing",
+        "_place",
         "_protocol",
         "_session",
         "_transport",
@@ -100,9 +100,8 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._head_bytes = 0
         """What has come before the handshake was done."""
-        self._network: str | None = None
-        self._is_stranger: bool | None = None
-        """Whether it has yet to show a good token; None: it was cut off as it came."""
+        self._place: Place | None = None
+        """None: it was cut off as it came."""
         self.ended = False
         """Closing or closed: nothing more is processed or written."""
         self._outgoing: list[bytes] | None = None
@@ -158,11 +157,11 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._gateway.settings.max_buffered_bytes)
         self._gateway.connections.add(self)
-        if not self._gateway.entrance.admission.arrives():
+        self._place = self._gateway.entrance.admission.arrive()
+        if self._place is None:
             REFUSED.labels("TOO_MANY_UNAUTHENTICATED").inc()
             self.abort()
             return
-        self._is_stranger = True
         if self._gateway.congested:
             # uvloop starts to read after this method: only then can it be paused.
             self._gateway.loop.call_soon(self.pause_reading)
@@ -196,12 +195,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self._finish()
-        if self._is_stranger is not None:
-            self._gateway.entrance.admission.leaves(
-                self._network,
-                has_entered=self._session is not None,
-                is_stranger=self._is_stranger,
-            )
+        if self._place is not None:
+            self._place.leave()
         self._gateway.gone(self)
 
     def pause_writing(self) -> None:
@@ -233,8 +228,8 @@ class Connection(asyncio.Protocol):
     def _on_request(self, request: Request) -> None:
         home = self._gateway.incarnation
         terms = None if home is None else home.terms
-        entrance = self._gateway.entrance
-        admit = partial(entrance.check, self._peer(), self._gateway.loop.time())
+        check = self._gateway.entrance.check
+        admit = partial(check, self._peer(), self._gateway.loop.time())
         answer = upgrade(self._protocol, request, admit, terms, time.time())
         self._protocol.send_response(answer.response)
         self._queue_output()
@@ -242,8 +237,9 @@ class Connection(asyncio.Protocol):
             self._turned_away()
             return
         self.since = self._gateway.loop.time()
-        entrance.admission.enters(answer.network)
-        self._home, self._session, self._network = home, answer.session, answer.network
+        if self._place is not None:
+            self._place.enter(answer.network)
+        self._home, self._session = home, answer.session
         if answer.caller is not None:
             self.perform(answer.session.admit(answer.caller))
 
@@ -336,8 +332,8 @@ class Connection(asyncio.Protocol):
                 self.write(frame)
             case Enter():
                 self.since = self._gateway.loop.time()
-                self._is_stranger = False
-                self._gateway.entrance.admission.introduces_itself()
+                if self._place is not None:
+                    self._place.show_token()
                 self.home.enter(self)
             case End(code, reason):
                 self.end(code, reason)

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from services.ws_gateway.admission import Admission, Limits
+from services.ws_gateway.admission import Admission, Limits, Place
 from services.ws_gateway.client_address import client_network, networks
 from services.ws_gateway.handshake import HandshakeRefused, check_origin
 from services.ws_gateway.settings import GatewaySettings
@@ -17,12 +17,21 @@ def admission(**limits: int) -> Admission:
     return Admission(Limits(**(most | limits)))
 
 
-def enter(one: Admission, network: str | None, now: float = 0) -> str | None:
-    assert one.arrives()
-    refusal = one.refusal(network, now)
-    if refusal is None:
-        one.enters(network)
-    return refusal
+def enter(one: Admission, network: str | None, now: float = 0) -> Place | str:
+    """Its place, or what speaks against it."""
+    place = one.arrive()
+    assert place is not None
+    if refusal := one.refusal(network, now):
+        place.leave()
+        return refusal
+    place.enter(network)
+    return place
+
+
+def entered(one: Admission, network: str | None = None) -> Place:
+    place = enter(one, network)
+    assert isinstance(place, Place)
+    return place
 
 
 # ---------------------------------------------------------------- how many
@@ -30,60 +39,79 @@ def enter(one: Admission, network: str | None, now: float = 0) -> str | None:
 
 def test_a_gateway_is_full_until_one_leaves() -> None:
     one = admission(connections=2)
-    assert [enter(one, network) for network in (None, ANNA, BEN)] == [None, None, "GATEWAY_FULL"]
-    one.leaves(ANNA, has_entered=True, is_stranger=True)
-    assert enter(one, BEN) is None
+    first, second = entered(one), entered(one, ANNA)
+    assert enter(one, BEN) == "GATEWAY_FULL"
+    second.leave()
+    entered(one, BEN).leave()
+    first.leave()
+    assert one.is_empty
 
 
 def test_a_network_has_so_many_and_others_have_theirs() -> None:
     one = admission(of_network=2)
-    assert [enter(one, ANNA) for _ in range(3)] == [None, None, "TOO_MANY_FROM_ADDRESS"]
-    assert enter(one, BEN) is None
-    one.leaves(ANNA, has_entered=True, is_stranger=False)
-    assert [enter(one, ANNA) for _ in range(2)] == [None, "TOO_MANY_FROM_ADDRESS"]
+    first, second = entered(one, ANNA), entered(one, ANNA)
+    assert enter(one, ANNA) == "TOO_MANY_FROM_ADDRESS"
+    entered(one, BEN)
+    first.leave()
+    entered(one, ANNA)
+    assert enter(one, ANNA) == "TOO_MANY_FROM_ADDRESS"
+    second.leave()
 
 
 def test_who_was_refused_takes_no_place() -> None:
     one = admission(of_network=1)
-    assert enter(one, ANNA) is None
+    first = entered(one, ANNA)
     for _ in range(5):
         assert enter(one, ANNA) == "TOO_MANY_FROM_ADDRESS"
-        one.leaves(None, has_entered=False, is_stranger=True)
-    one.leaves(ANNA, has_entered=True, is_stranger=True)
-    assert enter(one, ANNA) is None
+    first.leave()
+    assert one.is_empty
+    entered(one, ANNA)
 
 
 def test_a_network_comes_so_often_a_second() -> None:
     one = admission(of_network_per_second=4)
-    assert [enter(one, ANNA, now=100) for _ in range(4)] == [None] * 4
+    for _ in range(4):
+        assert isinstance(enter(one, ANNA, now=100), Place)
     assert enter(one, ANNA, now=100) == "TOO_MANY_FROM_ADDRESS"
-    assert enter(one, BEN, now=100) is None
-    assert enter(one, ANNA, now=100.3) is None
+    assert isinstance(enter(one, BEN, now=100), Place)
+    assert isinstance(enter(one, ANNA, now=100.3), Place)
 
 
 def test_where_nobody_can_tell_from_where_nothing_of_that_is_counted() -> None:
     one = admission(of_network=1, of_network_per_second=1)
-    assert [enter(one, None) for _ in range(5)] == [None] * 5
+    for _ in range(5):
+        entered(one, None)
 
 
-def test_strangers_are_bounded_until_they_say_who_they_are_or_go() -> None:
+def test_strangers_are_bounded_until_they_show_a_token_or_go() -> None:
     one = admission(strangers=2)
-    assert [one.arrives() for _ in range(3)] == [True, True, False]
-    one.introduces_itself()
-    assert [one.arrives() for _ in range(2)] == [True, False]
-    one.leaves(None, has_entered=False, is_stranger=True)
-    assert [one.arrives() for _ in range(2)] == [True, False]
-    one.leaves(None, has_entered=True, is_stranger=False)
-    assert not one.arrives(), "that one was none"
+    first, second = one.arrive(), one.arrive()
+    assert first is not None
+    assert second is not None
+    assert one.arrive() is None
+    first.show_token()
+    first.show_token()
+    third = one.arrive()
+    assert third is not None
+    assert one.arrive() is None
+    second.leave()
+    fourth = one.arrive()
+    assert fourth is not None
+    first.leave()
+    assert one.arrive() is None, "that one was no stranger"
+    third.leave()
+    fourth.leave()
+    assert one.is_empty
 
 
 def test_networks_that_have_gone_are_forgotten() -> None:
     one = admission()
     for number in range(1_000):
-        enter(one, str(number), now=1)
-        one.leaves(str(number), has_entered=True, is_stranger=True)
-    assert enter(one, ANNA, now=9) is None
-    assert one._networks.keys() == {ANNA}
+        place = enter(one, str(number), now=1)
+        assert isinstance(place, Place)
+        place.leave()
+    assert one.is_empty
+    assert isinstance(enter(one, ANNA, now=9), Place)
     assert one._connects._full_at.keys() == {ANNA}
 
 
