@@ -2,8 +2,8 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token demo chat trace audit-verify observe top bench load \
-	capacity chaos overload test test-browser screenshots audit sbom lint format contracts dashboards lock role-locks
+.PHONY: help run up down status logs add remove token revoke demo chat trace audit-verify observe top bench \
+	load capacity chaos overload test test-browser screenshots audit sbom lint format contracts dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -42,6 +42,11 @@ remove: ## stop one process: PROGRAM=router-3
 token: ## print a JWT for development: USER=uuid [SCOPE=service]
 	@local/bootstrap --python-only >&2
 	@$(python) -m local token "$(USER)" $(SCOPE)
+
+revoke: ## end sessions and refuse tokens: USER=uuid, or TOKEN=its jti
+	@local/bootstrap --python-only
+	@$(python) -m local exec -- $(python) -m local.revoke \
+		$(if $(findstring command,$(origin USER)),--user "$(USER)") $(if $(TOKEN),--token "$(TOKEN)") $(ARGS)
 
 demo: ## two users chat through the running system
 	@local/bootstrap --python-only

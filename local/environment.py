@@ -35,6 +35,8 @@ def compose(layout: Layout, environ: Mapping[str, str], ports: Mapping[str, int]
         "CHAT_ENV": "development",
         # A stop takes 15 s at most, see `Program.stop_seconds`.
         "CHAT_DRAIN_S": "5",
+        # The edge: what it says of its clients' addresses is true.
+        "CHAT_TRUSTED_PROXIES": "127.0.0.0/8,::1",
         "CHAT_JWT_SECRET": given.get("CHAT_JWT_SECRET") or jwt_secret(layout),
     }
     if "redis" in private:

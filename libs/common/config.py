@@ -40,8 +40,16 @@ _PUBLIC_ALGORITHMS: Final = ("RS256", "ES256", "EdDSA", "PS256", "RS384", "RS512
 _USUAL_PUBLIC: Final = ("RS256", "ES256", "EdDSA")
 
 
+_ORIGIN: Final = r"https?://[^\s,/*]+"
+_ORIGINS: Final = rf"^(\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
+
+
 class TokenSettings(RoleSettings):
-    """Of the roles that let callers in: whose tokens, by which key (`libs.common.tokens`)."""
+    """Of the roles that let callers in: whose tokens, by which key; which web pages."""
+
+    allowed_origins: str = Field("", pattern=_ORIGINS)
+    """Web origins that may call and connect besides the service's own, separated by commas; `*`
+    for any."""
 
     jwt_secret: str | None = Field(None, min_length=32)
     """HS256 wants a key of at least 32 bytes (RFC 7518, section 3.2)."""
@@ -55,6 +63,8 @@ class TokenSettings(RoleSettings):
     """What must be among `aud`."""
     jwt_leeway_s: int = Field(5, ge=0, le=60)
     """By so much the issuer's clock may differ from ours."""
+    token_max_age_s: int = Field(86_400, ge=60, le=30 * 86_400)
+    """A token that would last longer is refused: revocations are remembered for so long."""
 
     @model_validator(mode="after")
     def _one_kind_of_key(self) -> Self:
@@ -76,6 +86,17 @@ class TokenSettings(RoleSettings):
                 f"possible: {', '.join(possible)}"
             )
         return self
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """`allowed_origins`, one by one, in the browsers' spelling."""
+        every = self.allowed_origins.lower().split(",")
+        return tuple(origin.strip() for origin in every if origin.strip())
+
+    @property
+    def revocations_kept_s(self) -> int:
+        """Until nothing that was issued before a revocation can be valid, at both ends' leeway."""
+        return self.token_max_age_s + 2 * self.jwt_leeway_s
 
     @property
     def secret(self) -> str | None:

@@ -1,6 +1,6 @@
 """An issuer's public keys, by a JSON Web Key Set's address (RFC 7517). One thread fetches them.
 
-Whoever checks a token never waits: what isn't known yet is KeyPending (`domain.trust` has the
+Whoever checks a token never waits: what isn't known yet is Undecided (`domain.trust` has the
 rules). The thread is a daemon; one instance a process.
 """
 
@@ -16,8 +16,9 @@ import jwt
 import structlog
 
 from libs.common.config import TokenSettings
+from libs.common.domain.revocation import RevocationList
 from libs.common.domain.trust import Trust, Unknown
-from libs.common.tokens import KeyPending, Keys, Secret, Verifier
+from libs.common.tokens import Keys, Secret, Undecided, Verifier
 
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 1 << 20
@@ -29,7 +30,7 @@ log = structlog.get_logger()
 
 
 def verifier_of(settings: TokenSettings) -> Verifier:
-    """What these settings say. Its `keys` want to be started."""
+    """What these settings say. Its `keys` want to be started, its `revoked` to be fetched."""
     secret, url = settings.secret, settings.jwks_url
     keys: Keys
     if url is not None:
@@ -43,6 +44,8 @@ def verifier_of(settings: TokenSettings) -> Verifier:
         settings.jwt_issuer,
         settings.jwt_audience,
         settings.jwt_leeway_s,
+        settings.token_max_age_s,
+        RevocationList(is_known=False),
     )
 
 
@@ -66,7 +69,7 @@ class KeySet:
         with self._lock:
             found = self._trust.find(key_id, monotonic())
         if found is Unknown.PENDING:
-            raise KeyPending
+            raise Undecided
         if isinstance(found, Unknown) or found.algorithm_name != algorithm:
             return None
         return found

@@ -62,6 +62,13 @@ GATEWAY_USERS: Final = Key("ws:gateway:%s:users:%s", DAY, "ws_gateway; router fo
 LEAVING: Final = Key("ws:leaving:%s", DAY, "ws_gateway adds, router takes")
 """Sorted set by partition: users of whom a session has ended, scored by when (ms, Redis' clock)."""
 
+# --- who may come in ----------------------------------------------------------------------
+
+REVOCATIONS: Final = Key("revocations", 31 * DAY, "ws_gateway and rest_api")
+"""Sorted set of `user:{id}` and `token:{jti}`, scored by when they were revoked (s since 1970).
+All that live gateways and REST workers know, which is what they put it back from. What is older
+than a token can be is taken out. See `revocations`."""
+
 # --- chat ----------------------------------------------------------------------------------
 
 TYPING: Final = Key("typing:%s", 5, "router")

@@ -52,6 +52,19 @@ CACHE: Final = Counter(
     ["cache", "result"],
 )
 
+# --- who lets callers in ----------------------------------------------------------------------
+
+REVOCATIONS: Final = Counter(
+    "chat_revocations_total",
+    "Messages sessions.revoke by what they name: user, token; or malformed",
+    ["kind"],
+)
+REVOKED: Final = Gauge(
+    "chat_revoked",
+    "Users and tokens that this process refuses as revoked",
+    multiprocess_mode="livemax",
+)
+
 # --- gateways ---------------------------------------------------------------------------------
 
 CONNECTIONS: Final = _sum("chat_connections", "WebSocket sessions this gateway holds")

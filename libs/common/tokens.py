@@ -6,11 +6,13 @@ its key is found (`jku`, `x5u`, `jwk`, `x5c`) is not looked at: such a token is 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 from uuid import UUID
 
 import jwt
+
+from libs.common.domain.revocation import RevocationList
 
 _OPTIONS: Final[Any] = {
     "require": ["sub", "exp"],
@@ -26,15 +28,15 @@ _TYPES: Final = ("jwt", "at+jwt")
 
 
 class InvalidToken(Exception):
-    """`error` is TOKEN_INVALID or TOKEN_EXPIRED, a constant of `protocol.errors`."""
+    """`error` is TOKEN_INVALID, TOKEN_EXPIRED or TOKEN_REVOKED, of `protocol.errors`."""
 
     def __init__(self, error: str) -> None:
         super().__init__(error)
         self.error = error
 
 
-class KeyPending(Exception):
-    """Nobody can say yet whether this key is one of the issuer's: it is being asked."""
+class Undecided(Exception):
+    """Nobody can say yet: the issuer is asked for this key, or Redis for what was revoked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,10 @@ class Caller:
     """Seconds since 1970 UTC."""
     is_service: bool
     """`scope` has the word `service`: one of our own services, not a user."""
+    issued_at: int | None = None
+    """Seconds since 1970 UTC, where the token says it."""
+    token_id: str | None = None
+    """Its `jti`, if it has one."""
 
 
 class Keys(Protocol):
@@ -56,7 +62,7 @@ class Keys(Protocol):
         """False: nobody can be let in yet."""
 
     def find(self, key_id: str | None, algorithm: str) -> "jwt.PyJWK | str | None":
-        """The key with this `kid` for this algorithm. Raises KeyPending. Never waits."""
+        """The key with this `kid` for this algorithm. Raises Undecided. Never waits."""
 
     def start(self) -> None:
         """From now on the keys are kept up to date. After the fork, where there is one."""
@@ -94,27 +100,43 @@ class Verifier:
     """None: a token with `aud` is for somebody else all the same (RFC 7519, section 4.1.3)."""
     leeway_s: int = 0
     """By so much the issuer's clock may differ from ours."""
+    max_age_s: int = 86_400
+    """What lasts longer is refused: revocations are remembered for so long."""
+    revoked: RevocationList = field(default_factory=RevocationList)
 
     def verify(self, token: str, now: float) -> Caller:
         """The caller, by a token that is valid at `now` (seconds since 1970).
 
-        `expires_at` has the leeway in it. Raises InvalidToken, KeyPending.
+        `expires_at` has the leeway in it. Raises InvalidToken, Undecided.
         """
         try:
             claims = self._claims(token)
             user_id = UUID(claims["sub"])
-            ends_at = int(claims["exp"]) + self.leeway_s
+            expires_at = int(claims["exp"])
+            issued_at = int(claims["iat"]) if "iat" in claims else None
             begins_at = int(claims.get("nbf", 0)) - self.leeway_s
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
             raise InvalidToken("TOKEN_INVALID") from None
-        if now < begins_at:
+        lasts_s = expires_at - (now if issued_at is None else issued_at)
+        if now < begins_at or lasts_s > self.max_age_s + self.leeway_s:
             raise InvalidToken("TOKEN_INVALID")
+        ends_at = expires_at + self.leeway_s
         if now >= ends_at:
             raise InvalidToken("TOKEN_EXPIRED")
-        return Caller(user_id, ends_at, "service" in _words(claims.get("scope")))
+        is_service = "service" in _words(claims.get("scope"))
+        caller = Caller(user_id, ends_at, is_service, issued_at, claims.get("jti"))
+        if not self.revoked.is_known:
+            raise Undecided
+        if self.is_revoked(caller):
+            raise InvalidToken("TOKEN_REVOKED")
+        return caller
+
+    def is_revoked(self, caller: Caller) -> bool:
+        """Whether it is so by now: a session outlives the check of its token."""
+        return self.revoked.refuses(caller.user_id, caller.issued_at, caller.token_id)
 
     def _claims(self, token: str) -> dict[str, Any]:
-        """Of a token with a good signature. Raises PyJWTError, ValueError, KeyPending."""
+        """Of a token with a good signature. Raises PyJWTError, ValueError, Undecided."""
         header = jwt.get_unverified_header(token)
         algorithm, kind = str(header.get("alg")), header.get("typ", "jwt")
         if algorithm not in self.algorithms or any(name in header for name in _ELSEWHERE):

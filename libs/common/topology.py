@@ -10,6 +10,11 @@ from typing import Final
 MATCHES_EXCHANGE: Final = "matches"
 """A topic exchange of the match service; we declare it too, so that either may start first."""
 
+SESSIONS_EXCHANGE: Final = "sessions"
+"""A topic exchange of whoever issues tokens, declared by us too."""
+
+SESSIONS_REVOKE: Final = "sessions.revoke"
+
 MATCH_CREATED: Final = "match.created"
 MATCH_REMOVED: Final = "match.removed"
 
@@ -87,6 +92,19 @@ def deliveries(gateway_id: str) -> Queue:
         exclusive=True,
         auto_delete=True,
         arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
+    )
+
+
+def revocations(process: str) -> Queue:
+    """One gateway's or REST worker's own: each has to hear of every revocation."""
+    return Queue(
+        f"chat.revocations.{process}",
+        durable=False,
+        exclusive=True,
+        auto_delete=True,
+        arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
+        exchange=SESSIONS_EXCHANGE,
+        routing_keys=(SESSIONS_REVOKE,),
     )
 
 

@@ -25,7 +25,7 @@ class Authentication:
         resource: object,
         _parameters: dict[str, Any],
     ) -> None:
-        """Raises Problem: UNAUTHENTICATED, TOKEN_INVALID, TOKEN_EXPIRED."""
+        """Raises Problem: UNAUTHENTICATED, or an error of `tokens.InvalidToken`; Undecided."""
         # A browser's preflight carries no token.
         if request.method == "OPTIONS" or getattr(resource, "is_public", False):
             return

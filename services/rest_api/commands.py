@@ -1,11 +1,15 @@
-"""The way to the router and the persister: one thread with an event loop that asks for all."""
+"""The way to the router and the persister: one thread with an event loop that asks for all.
+
+The same loop hears what is revoked.
+"""
 
 import asyncio
 import concurrent.futures
 from collections.abc import Callable, Collection, Coroutine
+from functools import partial
 from threading import Thread
 from typing import Any, Final, TypeVar
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import structlog
 import uvloop
@@ -15,13 +19,17 @@ from libs.common import topology
 from libs.common.admin import Health
 from libs.common.asking import Asking
 from libs.common.broker import Broker, BrokerLost, Channel, Overloaded, Unroutable
+from libs.common.cache import Cache
 from libs.common.domain.partition import id_beside, partition_of
-from libs.common.lifecycle import RETRY_MOST_S, Life, beat, serve_while_connected
+from libs.common.domain.revocation import RevocationList
+from libs.common.lifecycle import RETRY_MOST_S, Life, beat, ended, serve_while_connected
 from libs.common.metrics import BARRIERS
 from libs.common.protocol import events
 from libs.common.protocol.codec import EVENTS
 from libs.common.protocol.events import Event, ReplyTo
 from libs.common.protocol.replies import ConversationReady, Refused, Reply
+from libs.common.revocation_keys import RevocationKeys
+from libs.common.revocations import Revocations
 from services.rest_api.settings import RestSettings
 
 STOP_S: Final = 5.0
@@ -49,14 +57,14 @@ class Commands:
     Commands raise CommandRefused besides; each is safe to repeat. `now_ms`: ms since 1970.
     """
 
-    def __init__(self, settings: RestSettings, health: Health) -> None:
+    def __init__(self, settings: RestSettings, health: Health, revoked: RevocationList) -> None:
         self._settings = settings
+        self._revoked = revoked
         self._life = Life(health)
         self._loop = uvloop.new_event_loop()
         self._thread = Thread(target=self._run, name="commands", daemon=True)
         self._asking: Asking | None = None
         self._telling: Channel | None = None
-        self._beating: asyncio.Task[None] | None = None
 
     @property
     def connected(self) -> bool:
@@ -169,21 +177,29 @@ class Commands:
 
     async def _keep_serving(self) -> None:
         name = f"rest_api {self._settings.instance}"
-        self._beating = asyncio.create_task(beat(self._life.health))
+        cache = Cache(self._settings.redis_url)
+        keys = RevocationKeys(cache, self._settings.revocations_kept_s)
+        revocations = Revocations(self._revoked, keys, on_change=_nobody_to_end)
+        beating = asyncio.create_task(beat(self._life.health))
+        hearing = asyncio.create_task(revocations.run())
+        serve = partial(self._serve, revocations)
         while not self._life.stopping.is_set():
             try:
-                await serve_while_connected(self._settings.amqp_url, name, self._life, self._serve)
+                await serve_while_connected(self._settings.amqp_url, name, self._life, serve)
             except Exception:
                 # A role of one loop would end here and be started anew; this process has other
                 # threads, which serve on and need this one.
                 log.exception("commands interrupted")
                 await self._life.pause(RETRY_MOST_S)
+        await ended(beating, hearing)
+        await cache.close()
 
-    async def _serve(self, broker: Broker) -> None:
+    async def _serve(self, revocations: Revocations, broker: Broker) -> None:
         await self._declare(broker)
         name = f"rest_api.{self._settings.instance}"
         asking = await Asking.open(broker, name, self._settings.rest_deadline_s)
         telling = await broker.channel()
+        await revocations.listen(telling, f"{name}.{uuid4().hex}")
         self._asking, self._telling = asking, telling
         try:
             await self._life.until_stopped_or_lost(broker.lost, asking.lost, telling.lost)
@@ -199,6 +215,10 @@ class Commands:
             await channel.declare(topology.signals(partition))
             await channel.declare(topology.writes(partition))
         await channel.close()
+
+
+def _nobody_to_end() -> None:
+    """A call's token is checked as it comes."""
 
 
 async def _publish(channel: Channel, queue: str, body: bytes, lasting: bool) -> None:

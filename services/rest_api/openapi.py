@@ -16,7 +16,13 @@ BASE: Final = "/api/chat"
 PROBLEM: Final = "application/problem+json"
 
 _OF_ANY: Final = ("INTERNAL", "UNAVAILABLE")
-_OF_A_CALLER: Final = ("UNAUTHENTICATED", "TOKEN_INVALID", "TOKEN_EXPIRED", "RATE_LIMITED")
+_OF_A_CALLER: Final = (
+    "UNAUTHENTICATED",
+    "TOKEN_INVALID",
+    "TOKEN_EXPIRED",
+    "TOKEN_REVOKED",
+    "RATE_LIMITED",
+)
 _OF_THE_EDGE: Final = {
     413: ("TOO_LARGE", "A request body is at most 64 KiB."),
     414: ("URI_TOO_LONG", "An address is at most 16 KiB."),

@@ -12,7 +12,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from libs.common.metrics import REFUSED
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import KeyPending
+from libs.common.tokens import Undecided
 from services.rest_api.commands import CommandRefused, Unanswered
 from services.rest_api.contract import ProblemDetails
 
@@ -21,7 +21,7 @@ RETRY_AFTER_S: Final = 1
 
 _AWAY: Final[tuple[type[Exception], ...]] = (
     Unanswered,
-    KeyPending,
+    Undecided,
     PoolTimeout,
     PoolClosed,
     TooManyRequests,

@@ -5,8 +5,7 @@ from time import monotonic
 from typing import Final
 
 from libs.common.admin import Health
-from libs.common.cache import BlockingCache, CacheError
-from libs.common.tokens import Keys
+from libs.common.tokens import Verifier
 from services.rest_api.commands import Commands
 from services.rest_api.store import Store
 
@@ -18,14 +17,12 @@ class Readiness:
     """Looks once a second, in threads of its own."""
 
     def __init__(
-        self, health: Health, keys: Keys, store: Store, cache: BlockingCache, commands: Commands
+        self, health: Health, verifier: Verifier, store: Store, commands: Commands
     ) -> None:
         self._health = health
-        self._keys = keys
+        self._verifier = verifier
         self._store = store
-        self._cache = cache
         self._commands = commands
-        self._redis_was_there = False
         self._stopping = Event()
         self._looked_at = monotonic()
 
@@ -58,20 +55,12 @@ class Readiness:
             self._stopping.wait(INTERVAL_S)
 
     def _waiting_for(self) -> str | None:
-        if not self._keys.are_known:
+        if not self._verifier.keys.are_known:
             return "the issuer's keys"
         if not self._store.answers():
             return "PostgreSQL"
         if not self._commands.connected:
             return "RabbitMQ"
-        # A wrong address shows at the start. Later on reads do without Redis (promise 8), and
-        # all instances unready at once would turn a slow service into none.
-        self._redis_was_there = self._redis_was_there or self._redis_answers()
-        return None if self._redis_was_there else "Redis"
-
-    def _redis_answers(self) -> bool:
-        try:
-            self._cache.run(("PING",))
-        except CacheError:
-            return False
-        return True
+        # Until Redis has said what was revoked. Later on reads do without it (promise 8), and all
+        # instances unready at once would turn a slow service into none.
+        return None if self._verifier.revoked.is_known else "Redis"

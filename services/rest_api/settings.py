@@ -1,13 +1,8 @@
 """What the REST API reads from its environment."""
 
-from typing import Final
-
 from pydantic import Field
 
 from libs.common.config import TokenSettings
-
-_ORIGIN: Final = r"https?://[^\s,/*]+"
-_ORIGINS: Final = rf"^(\*|{_ORIGIN}(\s*,\s*{_ORIGIN})*)?$"
 
 
 class RestSettings(TokenSettings):
@@ -28,12 +23,5 @@ class RestSettings(TokenSettings):
     """How long a command or barrier may take before the caller gets 503."""
     calls_per_second: int = Field(50, ge=1)
     """Of one user, over all instances; more get 429."""
-    cors_origins: str = Field("", pattern=_ORIGINS)
-    """Web origins that may call, separated by commas; `*` for any."""
     rest_drain_s: int = Field(30, ge=1)
     """How long calls that are under way at SIGTERM may take."""
-
-    @property
-    def origins(self) -> tuple[str, ...]:
-        """`cors_origins`, one by one."""
-        return tuple(origin.strip() for origin in self.cors_origins.split(",") if origin.strip())

@@ -50,12 +50,10 @@ class Service:
         self._pool = closed_pool(settings)
         self._cache = BlockingCache(settings.redis_url)
         self._soft_cache = SoftCache(self._cache)
-        self._commands = Commands(settings, self._health)
-        self._store = Store(self._pool)
         self._verifier = verifier_of(settings)
-        self._readiness = Readiness(
-            self._health, self._verifier.keys, self._store, self._cache, self._commands
-        )
+        self._commands = Commands(settings, self._health, self._verifier.revoked)
+        self._store = Store(self._pool)
+        self._readiness = Readiness(self._health, self._verifier, self._store, self._commands)
         self._admin: ThreadingHTTPServer | None = None
 
     def start(self) -> None:

@@ -5,10 +5,12 @@ A bucket that refills: so many at once, and so many a second from then on. It ne
 """
 
 import math
+from collections.abc import Hashable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Generic, Literal, TypeVar
 
 Kind = Literal["typing", "syncs", "reads"]
+K = TypeVar("K", bound=Hashable)
 
 FULL_S: Final = 1.0
 """An empty bucket is full again after this."""
@@ -24,15 +26,15 @@ class Rates:
     reads: int
 
 
-class Allowance:
-    """One session's buckets. Make it with the first frame that has one."""
+class Allowance(Generic[K]):
+    """Buckets by kind: of one session, or of all networks."""
 
     __slots__ = ("_full_at",)
 
     def __init__(self) -> None:
-        self._full_at: dict[Kind, float] = {}
+        self._full_at: dict[K, float] = {}
 
-    def take(self, kind: Kind, per_second: int, now: float) -> int:
+    def take(self, kind: K, per_second: int, now: float) -> int:
         """Takes one: 0. Or, when there is none, the milliseconds until there is."""
         missing_s = max(self._full_at.get(kind, now) - now, 0.0)
         if missing_s > FULL_S + _ROUNDING_S:
@@ -42,3 +44,7 @@ class Allowance:
             return max(1, math.ceil((missing_s - FULL_S) * 1000))
         self._full_at[kind] = now + missing_s
         return 0
+
+    def forget(self, now: float) -> None:
+        """Those that are full again: where kinds come from outside, they must not pile up."""
+        self._full_at = {kind: at for kind, at in self._full_at.items() if at > now}

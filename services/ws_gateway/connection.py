@@ -6,10 +6,12 @@ its clocks; what is written in one turn of the loop leaves in one system call.
 
 import asyncio
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
 from uuid import UUID
 
 import structlog
+from websockets.exceptions import SecurityError
 from websockets.frames import CloseCode, Frame, Opcode
 from websockets.http11 import Request
 from websockets.protocol import OPEN
@@ -27,6 +29,7 @@ from libs.common.metrics import (
 from libs.common.protocol.closes import Close
 from libs.common.protocol.events import Delivered
 from libs.common.protocol.frames import ClientFrame, Reconnect, encode_frame
+from services.ws_gateway.admission import Place
 from services.ws_gateway.departures import lifetime
 from services.ws_gateway.effects import (
     Effect,
@@ -39,9 +42,10 @@ from services.ws_gateway.effects import (
     Signal,
     Write,
 )
+from services.ws_gateway.handshake import HandshakeRefused
 from services.ws_gateway.incoming import BadFrame, read_frame
 from services.ws_gateway.session import Phase, Session
-from services.ws_gateway.upgrade import ChatProtocol, upgrade
+from services.ws_gateway.upgrade import ChatProtocol, refuse, upgrade
 from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
@@ -49,6 +53,9 @@ if TYPE_CHECKING:
     from services.ws_gateway.incarnation import Incarnation
 
 MAX_MESSAGE_BYTES: Final = 64 << 10
+"""Of a message, in whatever number of frames."""
+MAX_HEAD_BYTES: Final = 16 << 10
+"""Of the opening handshake's request."""
 
 _FRAMES: Final = {
     frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
@@ -70,8 +77,10 @@ class Connection(asyncio.Protocol):
     __slots__ = (
         "_fragments",
         "_gateway",
+        "_head_bytes",
         "_home",
         "_outgoing",
+        "_place",
         "_protocol",
         "_session",
         "_transport",
@@ -89,6 +98,10 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._home: Incarnation | None = None
         self._session: Session | None = None
+        self._head_bytes = 0
+        """What has come before the handshake was done."""
+        self._place: Place | None = None
+        """None: it was cut off as it came."""
         self.ended = False
         """Closing or closed: nothing more is processed or written."""
         self._outgoing: list[bytes] | None = None
@@ -144,13 +157,21 @@ class Connection(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self._transport.set_write_buffer_limits(high=self._gateway.settings.max_buffered_bytes)
         self._gateway.connections.add(self)
+        self._place = self._gateway.entrance.admission.arrive()
+        if self._place is None:
+            REFUSED.labels("TOO_MANY_UNAUTHENTICATED").inc()
+            self.abort()
+            return
         if self._gateway.congested:
             # uvloop starts to read after this method: only then can it be paused.
             self._gateway.loop.call_soon(self.pause_reading)
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self._gateway.loop.time()
-        self._protocol.receive_data(data)
+        if self._session is None:
+            self._receive_head(data)
+        else:
+            self._protocol.receive_data(data)
         self._queue_output()
         try:
             for event in self._protocol.events_received():
@@ -174,6 +195,8 @@ class Connection(asyncio.Protocol):
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self._finish()
+        if self._place is not None:
+            self._place.leave()
         self._gateway.gone(self)
 
     def pause_writing(self) -> None:
@@ -185,18 +208,50 @@ class Connection(asyncio.Protocol):
 
     # --- what comes in -------------------------------------------------------------------
 
+    def _receive_head(self, data: bytes) -> None:
+        """A part of the request. What is too long is answered; what is no HTTP is only ended."""
+        if self.ended:
+            return
+        self._head_bytes += len(data)
+        is_too_long = self._head_bytes > MAX_HEAD_BYTES
+        if not is_too_long:
+            self._protocol.receive_data(data)
+            # One line, or their number. It has an answer of its own, which is no problem+json.
+            is_too_long = isinstance(self._protocol.handshake_exc, SecurityError)
+        if is_too_long:
+            answer = refuse(self._protocol, HandshakeRefused("HEADERS_TOO_LARGE"))
+            self._protocol.data_to_send()
+            self._queue(answer.response.serialize())
+            self._queue(b"")
+            self._turned_away()
+
     def _on_request(self, request: Request) -> None:
         home = self._gateway.incarnation
-        answer = upgrade(self._protocol, request, None if home is None else home.terms, time.time())
-        self.since = self._gateway.loop.time()
+        terms = None if home is None else home.terms
+        check = self._gateway.entrance.check
+        admit = partial(check, self._peer(), self._gateway.loop.time())
+        answer = upgrade(self._protocol, request, admit, terms, time.time())
         self._protocol.send_response(answer.response)
         self._queue_output()
         if answer.session is None:
-            self.ended = True
+            self._turned_away()
             return
+        self.since = self._gateway.loop.time()
+        if self._place is not None:
+            self._place.enter(answer.network)
         self._home, self._session = home, answer.session
         if answer.caller is not None:
             self.perform(answer.session.admit(answer.caller))
+
+    def _turned_away(self) -> None:
+        """Nothing more is read; the sweep cuts the connection if the client doesn't end it."""
+        self.ended = True
+        self.since = self._gateway.loop.time()
+
+    def _peer(self) -> str | None:
+        """Whose address TCP says it is."""
+        peer = None if self._transport is None else self._transport.get_extra_info("peername")
+        return str(peer[0]) if isinstance(peer, tuple) else None
 
     def _on_frame(self, frame: Frame) -> None:
         if frame.opcode is Opcode.TEXT and frame.fin:
@@ -277,6 +332,8 @@ class Connection(asyncio.Protocol):
                 self.write(frame)
             case Enter():
                 self.since = self._gateway.loop.time()
+                if self._place is not None:
+                    self._place.show_token()
                 self.home.enter(self)
             case End(code, reason):
                 self.end(code, reason)

@@ -7,12 +7,14 @@ from typing import Final
 import msgspec
 
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import Caller, InvalidToken, KeyPending, Verifier
+from libs.common.tokens import Caller, InvalidToken, Undecided, Verifier
 
 PATH: Final = "/api/chat/ws"
 SUBPROTOCOL: Final = "chat.v1"
 RETRY_AFTER_S: Final = 2
+_COME_BACK: Final = (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _BEARER: Final = "bearer."
+_ANY_ORIGIN: Final = "*"
 
 
 class HandshakeRefused(Exception):
@@ -27,7 +29,7 @@ class HandshakeRefused(Exception):
         headers = {"Content-Type": "application/problem+json"}
         if self.status is HTTPStatus.UNAUTHORIZED:
             headers["WWW-Authenticate"] = "Bearer"
-        if self.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        if self.status in _COME_BACK:
             headers["Retry-After"] = str(RETRY_AFTER_S)
         return headers
 
@@ -49,6 +51,22 @@ def check_path(target: str) -> None:
         raise HandshakeRefused("NOT_FOUND")
 
 
+def check_origin(origins: Sequence[str], hosts: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raises HandshakeRefused with 403, unless the web page that connects may.
+
+    That is one of this very host, or of an allowed origin. Without the header it is no browser;
+    what a browser hides (`null`) is nobody's. `origins`, `hosts`: all values of the headers.
+    """
+    if not origins or _ANY_ORIGIN in allowed:
+        return
+    origin = origins[0].lower()
+    scheme, _, authority = origin.partition("://")
+    is_web = scheme in ("http", "https") and authority != ""
+    is_own = is_web and [authority] == [host.lower() for host in hosts]
+    if len(origins) > 1 or not (is_own or origin in allowed):
+        raise HandshakeRefused("ORIGIN_NOT_ALLOWED")
+
+
 def authenticate(
     authorization: Sequence[str], subprotocols: Iterable[str], verifier: Verifier, now: float
 ) -> Caller | None:
@@ -68,7 +86,7 @@ def authenticate(
         return verifier.verify(tokens[0], now)
     except InvalidToken as invalid:
         raise HandshakeRefused(invalid.error) from None
-    except KeyPending:
+    except Undecided:
         raise HandshakeRefused("UNAVAILABLE") from None
 
 

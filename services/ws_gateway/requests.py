@@ -15,7 +15,7 @@ from libs.common.protocol.frames import (
     TypingStart,
     TypingStop,
 )
-from services.ws_gateway.allowance import Allowance
+from services.ws_gateway.allowance import Allowance, Kind
 from services.ws_gateway.effects import Effects, Publish, Refuse, Signal, ref_to, refusal
 from services.ws_gateway.terms import Terms
 
@@ -40,7 +40,7 @@ class Requests:
         self._terms = terms
         self._unanswered: dict[UUID, float] = {}
         """When each try began that waits for its answer."""
-        self._allowance: Allowance | None = None
+        self._allowance: Allowance[Kind] | None = None
 
     def receive(self, request: Request, now: float) -> Effects:
         match request:
@@ -138,7 +138,7 @@ class Requests:
             ),
         )
 
-    def _allowed(self) -> Allowance:
+    def _allowed(self) -> Allowance[Kind]:
         if self._allowance is None:
             self._allowance = Allowance()
         return self._allowance

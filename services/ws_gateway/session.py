@@ -24,7 +24,7 @@ from libs.common.protocol.frames import (
     TokenRefreshed,
 )
 from libs.common.protocol.frames import Ping as PingFrame
-from libs.common.tokens import Caller, InvalidToken, KeyPending
+from libs.common.tokens import Caller, InvalidToken, Undecided
 from services.ws_gateway.effects import (
     Effect,
     Effects,
@@ -42,8 +42,8 @@ from services.ws_gateway.receipts import Receipts
 from services.ws_gateway.requests import Requests
 from services.ws_gateway.terms import Terms
 
-MAX_HELD: Final = 1_000
-"""Deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
+MAX_HELD_BYTES: Final = 1 << 20
+"""Of deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
 KEYS_WITHIN_MS: Final = 2_000
 """So long it may take to ask the token's issuer for a key that is new to us."""
 _LAST_MOMENT_S: Final = 253_402_300_799
@@ -67,8 +67,10 @@ class Session:
     """
 
     __slots__ = (
+        "_caller",
         "_expires_at",
         "_held",
+        "_held_bytes",
         "_receipts",
         "_requests",
         "_terms",
@@ -80,10 +82,12 @@ class Session:
     def __init__(self, session_id: UUID, terms: Terms) -> None:
         self.session_id = session_id
         self._user_id: UUID | None = None
+        self._caller: Caller | None = None
         self.phase = Phase.AWAITING_TOKEN
         self._terms = terms
         self._expires_at = 0
         self._held: list[tuple[bytes, UUID | None, Sequence[UUID]]] | None = None
+        self._held_bytes = 0
         self._requests: Requests | None = None
         self._receipts: Receipts | None = None
 
@@ -113,10 +117,14 @@ class Session:
         return (refusal(error, ErrorRef(), retry_after_ms=wait_ms), End(Close.TOO_MANY, error))
 
     def _lasts_until(self, caller: Caller) -> None:
+        self._caller = caller
         self._expires_at = min(caller.expires_at, _LAST_MOMENT_S)
 
     def has_expired(self, now: float) -> bool:
         return self._user_id is not None and now >= self._expires_at
+
+    def is_revoked(self) -> bool:
+        return self._caller is not None and self._terms.tokens.is_revoked(self._caller)
 
     def open_signal(self) -> Open:
         return Open(self.user_id, self.session_id, self._terms.gateway_id, self._expires_at * 1000)
@@ -149,7 +157,7 @@ class Session:
             return self.admit(self._terms.tokens.verify(frame.token, now))
         except InvalidToken as invalid:
             return self.turn_away(invalid.error, ref_to(frame))
-        except KeyPending:
+        except Undecided:
             return (refusal("INTERNAL", ref_to(frame)), End(Close.ON_US, "keys pending"))
 
     def _refresh_token(self, frame: RefreshToken, user_id: UUID, now: float) -> Effects:
@@ -158,7 +166,7 @@ class Session:
             caller = self._terms.tokens.verify(frame.token, now)
         except InvalidToken as invalid:
             return self.turn_away(invalid.error, ref_to(frame))
-        except KeyPending:
+        except Undecided:
             return (refusal("INTERNAL", ref_to(frame), retry_after_ms=KEYS_WITHIN_MS),)
         if caller.user_id != user_id:
             return self.turn_away("TOKEN_INVALID", ref_to(frame))
@@ -229,7 +237,8 @@ class Session:
     ) -> Effects:
         if self._held is None:
             self._held = []
-        if len(self._held) >= MAX_HELD:
+        self._held_bytes += len(frame)
+        if self._held_bytes > MAX_HELD_BYTES:
             return (End(Close.ON_US, "too much before CONNECT_SUCCESS"),)
         self._held.append((frame, conversation_id, message_ids))
         return ()

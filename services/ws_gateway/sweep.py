@@ -15,12 +15,13 @@ OPEN_WITHIN_S: Final = 15.0
 """Then the client should try elsewhere: 4500."""
 REFRESH_WITHIN_S: Final = 1.0
 """Who was not read for a while may have sent REFRESH_TOKEN long ago: it is read first."""
-PONG_WITHIN_S: Final = 20.0
 CLOSE_WITHIN_S: Final = 5.0
 """What a client has to answer our close; then the connection is cut."""
 
 
-def check(connection: Connection, now: float, wall: float, *, heartbeat_s: float) -> None:
+def check(
+    connection: Connection, now: float, wall: float, *, heartbeat_s: float, pong_s: float
+) -> None:
     """Ends or pings what has waited too long.
 
     `now` is by the loop's clock, `wall` since 1970, both in seconds.
@@ -35,32 +36,31 @@ def check(connection: Connection, now: float, wall: float, *, heartbeat_s: float
     elif connection.session.has_expired(wall) and waited > REFRESH_WITHIN_S:
         connection.perform(connection.session.turn_away("TOKEN_EXPIRED"))
     else:
-        _CHECKS[connection.session.phase](connection, now, heartbeat_s)
+        match connection.session.phase:
+            case Phase.AWAITING_TOKEN:
+                _check_token(connection, now)
+            case Phase.OPENING:
+                _check_opening(connection, now)
+            case Phase.OPEN:
+                _check_heart(connection, now, heartbeat_s, pong_s)
 
 
-def _check_token(connection: Connection, now: float, _: float) -> None:
+def _check_token(connection: Connection, now: float) -> None:
     if now - connection.since > CONNECT_WITHIN_S:
         connection.perform(connection.session.turn_away("UNAUTHENTICATED"))
 
 
-def _check_opening(connection: Connection, now: float, _: float) -> None:
+def _check_opening(connection: Connection, now: float) -> None:
     if now - connection.since > OPEN_WITHIN_S:
         connection.end(Close.ON_US, "could not open the session")
     elif connection.asked_at is not None and now - connection.asked_at > REPEAT_OPEN_AFTER_S:
         connection.home.ask(connection)
 
 
-def _check_heart(connection: Connection, now: float, heartbeat_s: float) -> None:
+def _check_heart(connection: Connection, now: float, heartbeat_s: float, pong_s: float) -> None:
     session = connection.session
     if session.awaits_pong:
-        if now - connection.pinged_at > PONG_WITHIN_S:
+        if now - connection.pinged_at > pong_s:
             connection.end_slow("pong", "no pong")
     elif now - connection.heard_at > heartbeat_s:
         connection.perform(session.heartbeat())
-
-
-_CHECKS: Final = {
-    Phase.AWAITING_TOKEN: _check_token,
-    Phase.OPENING: _check_opening,
-    Phase.OPEN: _check_heart,
-}

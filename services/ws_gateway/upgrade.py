@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -9,6 +10,7 @@ from websockets.typing import Subprotocol
 
 from libs.common.metrics import CONNECTS, REFUSED
 from libs.common.tokens import Caller
+from services.ws_gateway.entrance import Admit
 from services.ws_gateway.handshake import (
     SUBPROTOCOL,
     HandshakeRefused,
@@ -34,23 +36,38 @@ class Answer:
     session: Session | None = None
     caller: Caller | None = None
     """Who it is, when the request says it."""
+    network: str | None = None
+    """Where it comes from, for `Admission`."""
 
 
-def upgrade(protocol: ServerProtocol, request: Request, terms: Terms | None, now: float) -> Answer:
+def upgrade(
+    protocol: ServerProtocol,
+    request: Request,
+    admit: Admit,
+    terms: Terms | None,
+    now: float,
+) -> Answer:
     """`terms` is None while no session can be served; `now` in seconds since 1970."""
     try:
         check_path(request.path)
         response = protocol.accept(request)
         if response.status_code != 101:
             return Answer(response)
+        network = admit(request.headers)
         if terms is None:
             raise HandshakeRefused("UNAVAILABLE")
-        return Answer(response, Session(terms.new_id(), terms), _caller(request, terms, now))
+        caller = _caller(request, terms, now)
+        return Answer(response, Session(terms.new_id(), terms), caller, network)
     except HandshakeRefused as refused:
-        REFUSED.labels(refused.error).inc()
-        if refused.status >= 500:
-            CONNECTS.labels("failed").inc()
-        return Answer(_refusal(protocol, refused))
+        return refuse(protocol, refused)
+
+
+def refuse(protocol: ServerProtocol, refused: HandshakeRefused) -> Answer:
+    """Counted, and answered with the reason."""
+    REFUSED.labels(refused.error).inc()
+    if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        CONNECTS.labels("failed").inc()
+    return Answer(_refusal(protocol, refused))
 
 
 def _caller(request: Request, terms: Terms, now: float) -> Caller | None:

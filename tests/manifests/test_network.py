@@ -35,6 +35,7 @@ INTO: dict[tuple[str, str], set[int | str]] = {
     ("edge", "ws-gateway"): {"http"},
     ("edge", "rest-api"): {"http"},
     ("match-service", "rabbitmq"): {5672},
+    ("identity", "rabbitmq"): {5672},
     ("keda", "rabbitmq"): {15672},
     ("cnpg-system", "postgres"): {5432, 8000},
     ("redis-operator", "redis"): {6379},

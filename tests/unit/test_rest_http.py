@@ -208,12 +208,12 @@ def settings(**values: object) -> RestSettings:
 
 def test_origins() -> None:
     assert settings().origins == ()
-    assert settings(cors_origins="*").origins == ("*",)
+    assert settings(allowed_origins="*").origins == ("*",)
     two = "https://a.example, http://localhost:3000"
-    assert settings(cors_origins=two).origins == ("https://a.example", "http://localhost:3000")
+    assert settings(allowed_origins=two).origins == ("https://a.example", "http://localhost:3000")
     for wrong in ("a.example", "https://a.example/", "https://*.example", "*, https://a.example"):
         with pytest.raises(ValidationError):
-            settings(cors_origins=wrong)
+            settings(allowed_origins=wrong)
 
 
 def test_lately() -> None:

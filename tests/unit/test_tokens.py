@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from libs.common.jwks import usable
-from libs.common.tokens import InvalidToken, KeyPending, Secret, Verifier
+from libs.common.tokens import InvalidToken, Secret, Undecided, Verifier
 
 SECRET = "0123456789abcdef" * 4
 USER = uuid4()
@@ -200,7 +200,7 @@ def test_a_short_rsa_key_is_refused() -> None:
 def test_a_key_that_is_being_asked_for_is_no_verdict() -> None:
     class Pending(Listed):
         def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None:
-            raise KeyPending
+            raise Undecided
 
-    with pytest.raises(KeyPending):
+    with pytest.raises(Undecided):
         Verifier(Pending(*public_keys().values()), PUBLIC).verify(public_token("EdDSA"), now=0)

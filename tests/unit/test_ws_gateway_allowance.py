@@ -4,25 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.ws_gateway.allowance import Allowance
+from services.ws_gateway.allowance import Allowance, Kind
 
 NOW = 1_764_000_000.0
 
 
-def taken(allowance: Allowance, times: list[float], per_second: int) -> list[float]:
+def taken(allowance: Allowance[Kind], times: list[float], per_second: int) -> list[float]:
     """When one was granted."""
     return [now for now in times if allowance.take("typing", per_second, now) == 0]
 
 
 @pytest.mark.parametrize("per_second", [1, 3, 10, 20])
 def test_so_many_at_once_and_no_more(per_second: int) -> None:
-    allowance = Allowance()
+    allowance: Allowance[Kind] = Allowance()
     assert len(taken(allowance, [NOW] * 50, per_second)) == per_second
 
 
 @pytest.mark.parametrize("per_second", [1, 3, 10, 20])
 def test_after_the_wait_it_said_there_is_one(per_second: int) -> None:
-    allowance = Allowance()
+    allowance: Allowance[Kind] = Allowance()
     taken(allowance, [NOW] * 50, per_second)
     wait_ms = allowance.take("typing", per_second, NOW)
     assert 0 < wait_ms <= 1000
@@ -32,7 +32,7 @@ def test_after_the_wait_it_said_there_is_one(per_second: int) -> None:
 
 
 def test_each_kind_has_its_own() -> None:
-    allowance = Allowance()
+    allowance: Allowance[Kind] = Allowance()
     assert allowance.take("typing", 1, NOW) == 0
     assert allowance.take("typing", 1, NOW) > 0
     assert allowance.take("reads", 1, NOW) == 0
@@ -40,7 +40,7 @@ def test_each_kind_has_its_own() -> None:
 
 
 def test_a_clock_that_is_set_back_locks_nobody_out() -> None:
-    allowance = Allowance()
+    allowance: Allowance[Kind] = Allowance()
     taken(allowance, [NOW] * 50, 10)
     assert allowance.take("typing", 10, NOW - 3600) == 0
 

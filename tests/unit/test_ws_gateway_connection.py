@@ -22,10 +22,12 @@ from libs.common.protocol.codec import DELIVERIES, Malformed
 from libs.common.protocol.deliveries import Delivery, Note, ToSession
 from libs.common.protocol.events import Send, Typing
 from libs.common.tokens import Secret, Verifier
+from services.ws_gateway.admission import Admission, Limits
 from services.ws_gateway.allowance import Rates
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
+from services.ws_gateway.entrance import Entrance
 from services.ws_gateway.gateway import Gateway
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.session import Phase
@@ -34,13 +36,13 @@ from services.ws_gateway.sweep import (
     CONNECT_WITHIN_S,
     HANDSHAKE_WITHIN_S,
     OPEN_WITHIN_S,
-    PONG_WITHIN_S,
     REPEAT_OPEN_AFTER_S,
     check,
 )
 from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
 
+PONG_WITHIN_S = 20.0
 SECRET = "a secret of at least 32 characters"
 USER = UUID(int=0xA)
 CONVERSATION = UUID(int=0xC0)
@@ -68,6 +70,10 @@ class Transport:
     def resume_reading(self) -> None:
         pass
 
+    def get_extra_info(self, name: str) -> tuple[str, int]:
+        assert name == "peername"
+        return "127.0.0.1", 5
+
     def is_closing(self) -> bool:
         return self.aborted
 
@@ -78,7 +84,7 @@ class Transport:
 class House:
     """The gateway and its incarnation, as far as a connection sees them; the clock is ours."""
 
-    def __init__(self) -> None:
+    def __init__(self, limits: Limits | None = None) -> None:
         self.now = 1000.0
         self.events: list[Send] = []
         self.signals: list[Typing] = []
@@ -101,6 +107,7 @@ class House:
                 max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
             ),
             connections=set(),
+            entrance=Entrance((), (), Admission(limits or Limits(10, 10, 10, 10))),
             congested=False,
             flush_soon=self.dirty.append,
             gone=lambda _: None,
@@ -120,16 +127,26 @@ class Client:
     def __init__(
         self, house: House, url: str = "ws://x/api/chat/ws", token: str | None = None
     ) -> None:
-        self.house = house
-        self.transport = Transport()
-        self.protocol = ClientProtocol(parse_uri(url))
-        self.connection = Connection(cast(Gateway, house.gateway))
-        self.connection.connection_made(cast(asyncio.Transport, self.transport))
+        self._arrive(house, url)
         request = self.protocol.connect()
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
         self.protocol.send_request(request)
         self.response = cast(Response, self.exchange()[0])
+
+    @classmethod
+    def of(cls, house: House) -> "Client":
+        """One that has said nothing."""
+        client = cls.__new__(cls)
+        client._arrive(house, "ws://x/api/chat/ws")
+        return client
+
+    def _arrive(self, house: House, url: str) -> None:
+        self.house = house
+        self.transport = Transport()
+        self.protocol = ClientProtocol(parse_uri(url))
+        self.connection = Connection(cast(Gateway, house.gateway))
+        self.connection.connection_made(cast(asyncio.Transport, self.transport))
 
     def exchange(self) -> list[Event]:
         """Both ways, once; what the client got."""
@@ -148,7 +165,7 @@ class Client:
 
     def pass_time(self, seconds: float) -> list[Event]:
         self.house.now += seconds
-        check(self.connection, self.house.now, time.time(), heartbeat_s=30)
+        check(self.connection, self.house.now, time.time(), heartbeat_s=30, pong_s=PONG_WITHIN_S)
         return self.got()
 
 
@@ -207,6 +224,37 @@ def test_a_refused_handshake_ends_the_stream(url: str, bearer: str | None, statu
     assert not house.entered
     client.connection.connection_lost(None)
     assert not house.left
+
+
+def test_whatever_becomes_of_a_connection_it_gives_its_place_back() -> None:
+    house = House(Limits(2, 2, 2, 10))
+    admission = house.gateway.entrance.admission
+    good, bad = Client(house, token=token()), Client(house, token="nonsense")
+    waiting = Client(house)
+    cut = Client.of(house)
+    assert cut.transport.aborted, "two strangers are here"
+    bad.connection.connection_lost(None)
+    third = Client(house, token=token())
+    assert third.response.status_code == 503
+    assert json.loads(third.response.body)["code"] == "GATEWAY_FULL"
+    waiting.connection.perform(waiting.connection.session.turn_away("TOKEN_INVALID"))
+    for client in (good, waiting, cut, third):
+        client.connection.connection_lost(None)
+    assert admission.is_empty
+
+
+@pytest.mark.parametrize("line", [b"x" * 1024, b"GET / HTTP/1.1\r\nX: 1\r\n", b"X: 1\r\n" * 99])
+def test_a_request_without_end_is_answered_once(line: bytes) -> None:
+    client = Client.of(House())
+    client.connection.data_received(b"GET / HTTP/1.1\r\n")
+    for _ in range(900):
+        client.connection.data_received(line)
+    client.house.dirty.pop().flush()
+    [answer] = client.transport.writes
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert answer.count(b"HTTP/1.1") == answer.count(b'"HEADERS_TOO_LARGE"') == 1
+    assert client.transport.ended
+    assert not client.house.dirty
 
 
 def test_without_a_broker_there_is_no_session() -> None:
@@ -309,7 +357,13 @@ def test_a_handshake_has_a_deadline() -> None:
     transport = Transport()
     connection = Connection(cast(Gateway, house.gateway))
     connection.connection_made(cast(asyncio.Transport, transport))
-    check(connection, house.now + HANDSHAKE_WITHIN_S + 1, time.time(), heartbeat_s=30)
+    check(
+        connection,
+        house.now + HANDSHAKE_WITHIN_S + 1,
+        time.time(),
+        heartbeat_s=30,
+        pong_s=PONG_WITHIN_S,
+    )
     assert transport.aborted
 
 
@@ -357,7 +411,9 @@ def test_a_client_that_answers_stays() -> None:
 def test_an_expired_token_ends_the_session() -> None:
     client = opened(House())
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
     assert close_code(client) == 4401
@@ -384,12 +440,16 @@ def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
     client.connection.pause_reading()
     client.house.now += 30
     client.connection.resume_reading(paused_at, client.house.now)
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
     refresh(client)
     assert frame_json(client.exchange()[0])["type"] == "TOKEN_REFRESHED"
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
 
 
@@ -404,9 +464,17 @@ def test_a_refreshed_token_keeps_the_session() -> None:
     (answer,) = client.exchange()
     assert frame_json(answer)["type"] == "TOKEN_REFRESHED"
     client.house.now += 10
-    check(client.connection, client.house.now, time.time() + 61, heartbeat_s=30)
+    check(
+        client.connection, client.house.now, time.time() + 61, heartbeat_s=30, pong_s=PONG_WITHIN_S
+    )
     assert client.got() == []
-    check(client.connection, client.house.now, time.time() + 3601, heartbeat_s=30)
+    check(
+        client.connection,
+        client.house.now,
+        time.time() + 3601,
+        heartbeat_s=30,
+        pong_s=PONG_WITHIN_S,
+    )
     error, _ = client.got()
     assert frame_json(error)["error"] == "TOKEN_EXPIRED"
 

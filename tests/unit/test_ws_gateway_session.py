@@ -25,7 +25,7 @@ from services.ws_gateway.effects import (
 )
 from services.ws_gateway.incoming import read_frame
 from services.ws_gateway.requests import FORGET_TRY_AFTER_S
-from services.ws_gateway.session import MAX_HELD, Phase, Session
+from services.ws_gateway.session import MAX_HELD_BYTES, Phase, Session
 from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
 
@@ -528,8 +528,9 @@ def test_opened_twice_is_opened_once() -> None:
 
 def test_what_is_held_back_is_bounded() -> None:
     session = opening_session()
-    for _ in range(MAX_HELD):
-        assert session.entry(b"x", CONVERSATION, None) == ()
+    kibibyte = b"x" * 1024
+    for _ in range(MAX_HELD_BYTES // len(kibibyte)):
+        assert session.entry(kibibyte, CONVERSATION, None) == ()
     (effect,) = session.entry(b"x", CONVERSATION, None)
     assert isinstance(effect, End)
     assert effect.code == Close.ON_US

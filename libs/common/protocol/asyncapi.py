@@ -28,7 +28,7 @@ class Exchange(NamedTuple):
 
 
 _OF_A_CONVERSATION: Final = ("CONVERSATION_NOT_FOUND", "NOT_PARTICIPANT", "RATE_LIMITED")
-_OF_A_TOKEN: Final = ("TOKEN_INVALID", "TOKEN_EXPIRED")
+_OF_A_TOKEN: Final = ("TOKEN_INVALID", "TOKEN_EXPIRED", "TOKEN_REVOKED")
 
 EXCHANGES: Final = (
     Exchange(
@@ -78,11 +78,20 @@ ERRORS_OF_ANY: Final = (
     "CONTENT_NOT_STORABLE",
     "UNAUTHENTICATED",
     "TOKEN_EXPIRED",
+    "TOKEN_REVOKED",
     "INTERNAL",
 )
 """What may answer a frame of any type, or come unasked."""
 
-HANDSHAKE_ERRORS: Final = (*_OF_A_TOKEN, "NOT_FOUND", "UNAVAILABLE")
+HANDSHAKE_ERRORS: Final = (
+    *_OF_A_TOKEN,
+    "ORIGIN_NOT_ALLOWED",
+    "NOT_FOUND",
+    "TOO_MANY_FROM_ADDRESS",
+    "HEADERS_TOO_LARGE",
+    "GATEWAY_FULL",
+    "UNAVAILABLE",
+)
 """HTTP answers instead of 101, as problem+json."""
 
 ONLY_ANSWERS: Final = (
@@ -99,7 +108,7 @@ _CLOSES: Final = {
     Close.TOO_BIG: "A frame was larger than 64 KiB. Come back; send less.",
     Close.RESTARTING: "The server restarts. Come back after RECONNECT's `after_ms`.",
     Close.NOT_THE_PROTOCOL: "Not this protocol, such as a binary frame. Final: mend the client.",
-    Close.TOKEN: "The token is missing, bad or expired. Final: get a new one first.",
+    Close.TOKEN: "The token is missing, bad, expired or revoked. Final: get a new one first.",
     Close.TOO_SLOW: "Too slow a reader, or no pong. Come back with jittered backoff.",
     Close.TOO_MANY: "Too many connections of one user. Come back when others have ended.",
     Close.ON_US: "Something failed on our side. Come back with jittered backoff.",

@@ -11,6 +11,7 @@ from libs.common.protocol.deliveries import Delivery
 from libs.common.protocol.events import Event, Signal
 from libs.common.protocol.matches import Match
 from libs.common.protocol.replies import Reply
+from libs.common.protocol.revocations import Revoke
 from libs.common.protocol.writes import Typing, Write
 
 T = TypeVar("T")
@@ -91,3 +92,4 @@ WRITES: Codec[Write] = Codec(Write)
 REPLIES: Codec[Reply] = Codec(Reply)
 TYPING: Codec[Typing] = Codec(Typing)
 MATCH = msgspec.json.Decoder(Match)
+REVOKE = msgspec.json.Decoder(Revoke)

@@ -28,11 +28,15 @@ _ROWS: Final = (
     Refusal(401, "UNAUTHENTICATED", "Authenticate first: header, subprotocol or CONNECT."),
     Refusal(401, "TOKEN_INVALID", "The token's signature or claims are not valid. Get a new one."),
     Refusal(401, "TOKEN_EXPIRED", "The token has expired. Get a new one and connect again."),
+    Refusal(
+        401, "TOKEN_REVOKED", "The token was revoked. Sign in again and connect with a new one."
+    ),
     Refusal(403, "NOT_PARTICIPANT", "You are not one of this conversation's two users."),
     Refusal(403, "NOT_SENDER", "Only its sender may delete a message."),
     Refusal(403, "NOT_RECIPIENT", "Only its recipient may mark a message as read."),
     Refusal(403, "NOT_PERMITTED", "This call needs a token with scope service."),
     Refusal(403, "CONVERSATION_ARCHIVED", "The conversation is archived: read only."),
+    Refusal(403, "ORIGIN_NOT_ALLOWED", "Web pages of this origin may not connect here."),
     Refusal(404, "CONVERSATION_NOT_FOUND", "There is no conversation with this id."),
     Refusal(404, "MESSAGE_NOT_FOUND", "There is no message with this id."),
     Refusal(404, "NOT_FOUND", "There is nothing at this address."),
@@ -41,7 +45,18 @@ _ROWS: Final = (
     Refusal(429, "RATE_LIMITED", "Too many in too short a time. Repeat after retryAfterMs."),
     Refusal(429, "OVERLOADED", "More comes than can be handled: not accepted. Repeat it later."),
     Refusal(429, "TOO_MANY_CONNECTIONS", "You have too many connections. Close one, then retry."),
+    Refusal(
+        429,
+        "TOO_MANY_FROM_ADDRESS",
+        "Too many connections from your network. Repeat after Retry-After.",
+    ),
+    Refusal(
+        431,
+        "HEADERS_TOO_LARGE",
+        "The request's headers are longer than 16 KiB. Send fewer cookies or a shorter token.",
+    ),
     Refusal(500, "INTERNAL", "Something failed on our side. Repeat with the same clientMessageId."),
+    Refusal(503, "GATEWAY_FULL", "This server is full. Repeat after Retry-After."),
     Refusal(503, "UNAVAILABLE", "A part of the service is away. Repeat after Retry-After."),
 )
 
