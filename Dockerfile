@@ -2,7 +2,7 @@
 #
 # An image for each role, and one that migrates:
 #   docker build --target ws_gateway -t chat-ws-gateway:0.1.0 .
-# Targets: ws_gateway, router, persister, rest_api, migrations, edge. What each holds is tested
+# Targets: ws_gateway, router, persister, rest_api, migrations, privacy, edge. What each holds is tested
 # without Docker by tests/integration/test_images.py, which reads this file.
 
 # The minor version that the tests run on, Debian 12's.
@@ -35,6 +35,10 @@ FROM installing AS migrations_packages
 COPY requirements/migrations.lock /migrations.lock
 RUN ["pip", "install", "--require-hashes", "--only-binary", ":all:", "--target", "/packages", "--requirement", "/migrations.lock"]
 
+FROM installing AS privacy_packages
+COPY requirements/privacy.lock /privacy.lock
+RUN ["pip", "install", "--require-hashes", "--only-binary", ":all:", "--target", "/packages", "--requirement", "/privacy.lock"]
+
 FROM interpreter AS role
 COPY libs/__init__.py /app/libs/__init__.py
 COPY libs/common /app/libs/common
@@ -66,6 +70,17 @@ FROM role AS rest_api
 COPY --from=rest_api_packages /packages /packages
 COPY services/rest_api /app/services/rest_api
 ENTRYPOINT ["python", "-m", "gunicorn", "-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app"]
+
+# An operator's, for jobs: export USER, erase USER, or as it comes, retain.
+FROM interpreter AS privacy
+COPY --from=privacy_packages /packages /packages
+COPY libs/__init__.py /app/libs/__init__.py
+COPY libs/common /app/libs/common
+COPY privacy /app/privacy
+USER 10001:10001
+HEALTHCHECK NONE
+ENTRYPOINT ["python", "-m", "privacy"]
+CMD ["retain"]
 
 # Ends by itself. `wait` in place of `upgrade` is what a role's init container runs.
 FROM interpreter AS migrations

@@ -2,8 +2,9 @@
 # Settings are environment variables: GATEWAYS=2 ROUTERS=3 PERSISTERS=2 RESTS=2 CHAT_PORT=8081 make run
 
 .DEFAULT_GOAL := help
-.PHONY: help run up down status logs add remove token revoke demo chat trace audit-verify observe top bench \
-	load capacity chaos overload test test-browser screenshots audit sbom lint format contracts dashboards lock role-locks
+.PHONY: help run up down status logs add remove token revoke demo chat trace audit-verify export erase retain \
+	observe top bench load capacity chaos overload test test-browser screenshots audit sbom lint format contracts \
+	dashboards lock role-locks
 .NOTPARALLEL:
 
 python := .venv/bin/python
@@ -45,7 +46,7 @@ token: ## print a JWT for development: USER=uuid [SCOPE=service]
 
 revoke: ## end sessions and refuse tokens: USER=uuid, or TOKEN=its jti
 	@local/bootstrap --python-only
-	@$(python) -m local exec -- $(python) -m local.revoke \
+	@$(python) -m local exec --as issuer -- $(python) -m local.revoke \
 		$(if $(findstring command,$(origin USER)),--user "$(USER)") $(if $(TOKEN),--token "$(TOKEN)") $(ARGS)
 
 demo: ## two users chat through the running system
@@ -64,6 +65,18 @@ trace: ## where a message went, with times: ID=messageId
 audit-verify: ## check the audit log's chain of hashes [HASH=one kept from an earlier run]
 	@local/bootstrap --python-only
 	@$(python) -m local exec -- $(python) migrations/verify_audit_log.py $(HASH)
+
+export: ## all that is held of a person, as JSON: USER=uuid [FILE=person.json]
+	@local/bootstrap --python-only >&2
+	@$(python) -m local exec --as privacy -- $(python) -m privacy export "$(USER)" $(if $(FILE),"$(FILE)")
+
+erase: ## take away what a person wrote, archive the conversations: USER=uuid
+	@local/bootstrap --python-only
+	@$(python) -m local exec --as privacy -- $(python) -m privacy erase "$(USER)"
+
+retain: ## take away what is older than CHAT_RETENTION_DAYS
+	@local/bootstrap --python-only
+	@$(python) -m local exec --as privacy -- $(python) -m privacy retain
 
 observe: ## a Prometheus over what runs, with alerts and dashboards; prints its address
 	@local/bootstrap --observe
@@ -154,7 +167,7 @@ lock: ## make requirements.lock anew from requirements.in, and the locks of the 
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml
 	@local/bootstrap --python-only
-	@for role in ws_gateway,tracing router,tracing persister,tracing rest_api migrations; do \
+	@for role in ws_gateway,tracing router,tracing persister,tracing rest_api migrations privacy; do \
 		$(pip_compile) --extra $$role --constraint requirements.lock \
 			--output-file requirements/$${role%,*}.lock pyproject.toml || exit; \
 	done

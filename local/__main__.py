@@ -73,9 +73,9 @@ def _run(  # noqa: C901, PLR0912 - a case for each command
             secret = os.environ.get("CHAT_JWT_SECRET") or environment.jwt_secret(stack.layout)
             print(tokens.sign(secret, options.user, options.scope))
         case "exec":
-            os.execvpe(  # noqa: S606
-                options.arguments[0], options.arguments, {**os.environ, **stack.environment()}
-            )
+            as_role = options.as_role
+            own = environment.of_role(stack.layout, as_role) if as_role else stack.environment()
+            os.execvpe(options.arguments[0], options.arguments, {**os.environ, **own})  # noqa: S606
     return 0
 
 
@@ -134,9 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     token = commands.add_parser("token", help="print a JWT for development")
     token.add_argument("user")
     token.add_argument("scope", nargs="?")
-    commands.add_parser("exec", help="run a command in the stack's environment").add_argument(
-        "arguments", nargs="+"
-    )
+    execute = commands.add_parser("exec", help="run a command in the stack's environment")
+    execute.add_argument("--as", dest="as_role", help="with the logins of this role")
+    execute.add_argument("arguments", nargs="+")
     return parser
 
 

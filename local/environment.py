@@ -3,8 +3,10 @@
 import json
 import secrets
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
-from local import postgres
+from local import logins, postgres
 from local.failure import StackError
 from local.layout import Layout
 
@@ -40,9 +42,14 @@ def compose(layout: Layout, environ: Mapping[str, str], ports: Mapping[str, int]
         "CHAT_JWT_SECRET": given.get("CHAT_JWT_SECRET") or jwt_secret(layout),
     }
     if "redis" in private:
-        made["CHAT_REDIS_URL"] = f"redis://127.0.0.1:{ports['redis']}/0"
+        made["CHAT_REDIS_URL"] = (
+            f"redis://default:{logins.password(layout, logins.ADMIN)}@127.0.0.1:{ports['redis']}/0"
+        )
     if "rabbitmq" in private:
-        made["CHAT_AMQP_URL"] = f"amqp://guest:guest@127.0.0.1:{ports['rabbitmq']}/"
+        made["CHAT_AMQP_URL"] = (
+            f"amqp://{logins.ADMIN}:{logins.password(layout, logins.ADMIN)}"
+            f"@127.0.0.1:{ports['rabbitmq']}/"
+        )
     if "postgres" in private:
         made["CHAT_DATABASE_URL"] = postgres.database_url(layout, ports["postgres"])
     fixed = {
@@ -78,9 +85,27 @@ def for_processes(
 
 def save(layout: Layout, variables: Mapping[str, str]) -> None:
     """Remember the variables for other terminals; only the user may read them."""
-    layout.environment.unlink(missing_ok=True)
-    layout.environment.touch(mode=0o600)
-    layout.environment.write_text(json.dumps(dict(variables), indent=2) + "\n")
+    _write(layout.environment, dict(variables))
+
+
+def save_roles(layout: Layout, by_role: Mapping[str, Mapping[str, str]]) -> None:
+    """The same of those that each role has in place of the stack's."""
+    _write(layout.role_environments, by_role)
+
+
+def of_role(layout: Layout, role: str) -> dict[str, str]:
+    """What a process of this role finds: no address of a server that is not for it."""
+    common = {name: value for name, value in load(layout).items() if name not in SERVERS.values()}
+    own: dict[str, dict[str, str]] = json.loads(layout.role_environments.read_text())
+    if role not in own:
+        raise StackError(f"There is no role {role}, only {', '.join(sorted(own))}.")
+    return common | own[role]
+
+
+def _write(file: Path, content: Any) -> None:  # noqa: ANN401 - whatever JSON can hold
+    file.unlink(missing_ok=True)
+    file.touch(mode=0o600)
+    file.write_text(json.dumps(content, indent=2) + "\n")
 
 
 def load(layout: Layout) -> dict[str, str]:

@@ -44,6 +44,11 @@ class Layout:
         return self.folder / "postgres-password"
 
     @property
+    def passwords(self) -> Path:
+        """By login, those of the roles and of RabbitMQ's and Redis' administrator."""
+        return self.folder / "passwords.json"
+
+    @property
     def redis(self) -> Path:
         """Redis's working directory; it persists nothing."""
         return self.folder / "redis"
@@ -72,6 +77,15 @@ class Layout:
     def environment(self) -> Path:
         """The CHAT_* variables of the last start; holds secrets."""
         return self.folder / "environment.json"
+
+    @property
+    def role_environments(self) -> Path:
+        """By role, the addresses of its servers, with its own logins."""
+        return self.folder / "role-environments.json"
+
+    def secrets(self, program: str) -> Path:
+        """Variables of a program that the list of processes must not show."""
+        return self.folder / "secrets" / program
 
     @property
     def jwt_secret(self) -> Path:

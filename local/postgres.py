@@ -6,7 +6,7 @@ import re
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import psycopg
@@ -96,6 +96,17 @@ def create_database(layout: Layout, port: int, *, fresh: bool) -> None:
         query = "SELECT 1 FROM pg_database WHERE datname = %s"
         if connection.execute(query, (DATABASE,)).fetchone() is None:
             connection.execute(sql.SQL("CREATE DATABASE {}").format(name))
+
+
+def create_logins(layout: Layout, port: int, passwords: Mapping[str, str]) -> None:
+    """Let these users in; `python -m migrations` says what they may do."""
+    with psycopg.connect(database_url(layout, port, "postgres"), autocommit=True) as connection:
+        for login, password in passwords.items():
+            name, word = sql.Identifier(login), sql.Literal(password)
+            query = "SELECT 1 FROM pg_roles WHERE rolname = %s"
+            if connection.execute(query, (login,)).fetchone() is None:
+                connection.execute(sql.SQL("CREATE ROLE {}").format(name))
+            connection.execute(sql.SQL("ALTER ROLE {} LOGIN PASSWORD {}").format(name, word))
 
 
 def answers(layout: Layout, port: int) -> bool:

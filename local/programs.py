@@ -1,9 +1,12 @@
 """What supervisord runs, as data."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+
+_READ_AND_EXECUTE = '. "$0"; exec "$@"'
 
 
 class Stage(IntEnum):
@@ -25,6 +28,8 @@ class Program:
     folder: Path
     """The working directory."""
     environment: Mapping[str, str] = field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    """The same, of what the list of processes must not show."""
     without: Sequence[str] = ()
     """Variables of supervisord's environment that the program must not see."""
     bare: bool = False
@@ -36,8 +41,8 @@ class Program:
     """What the kernel sends when supervisord itself is killed."""
     stop_seconds: int = 15
 
-    def command_line(self) -> list[str]:
-        """What supervisord executes.
+    def command_line(self, secrets: Path) -> list[str]:
+        """What supervisord executes. `secrets`: where `write_secrets` has put them.
 
         The environment goes through env(1) rather than supervisord's `environment=`, whose parser
         has no way to write a quote; both wrappers replace themselves, so that the child's pid and
@@ -45,7 +50,17 @@ class Program:
         """
         assignments = [f"{name}={value}" for name, value in self.environment.items()]
         removals = ["-i"] if self.bare else [arg for name in self.without for arg in ("-u", name)]
+        reading = ("sh", "-c", _READ_AND_EXECUTE, str(secrets)) if self.secrets else ()
         return [
             *("setpriv", "--pdeathsig", self.death_signal, *self.privileges, "--"),
-            *("env", *removals, *assignments, *self.command),
+            *("env", *removals, *assignments, *reading, *self.command),
         ]
+
+    def write_secrets(self, file: Path) -> None:
+        """Only the user may read it."""
+        file.unlink(missing_ok=True)
+        if self.secrets:
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            file.touch(mode=0o600)
+            lines = [f"export {name}={shlex.quote(text)}" for name, text in self.secrets.items()]
+            file.write_text("\n".join(lines) + "\n")

@@ -9,8 +9,8 @@ DEFAULT_PORTS |= {"amqp": 5672, "amqps": 5671}
 
 
 def redis_answers(port: int) -> bool:
-    """Whether a Redis on `port` answers PING."""
-    return _exchange(port, b"PING\r\n").startswith(b"+PONG")
+    """Whether a Redis on `port` answers PING, if only that it wants to know who asks."""
+    return _exchange(port, b"PING\r\n").startswith((b"+PONG", b"-NOAUTH"))
 
 
 def amqp_answers(port: int) -> bool:

@@ -90,7 +90,9 @@ def port_names(counts: Counts) -> list[str]:
 
 Variables = Callable[[Role, str], Mapping[str, str]]
 """What a program of this role and name finds in its environment in place of what all have in
-common: another way to a server, say."""
+common: the addresses of its servers, with its login."""
+
+SERVERS = ("CHAT_AMQP_URL", "CHAT_REDIS_URL", "CHAT_DATABASE_URL")
 
 
 def role_program(
@@ -118,8 +120,9 @@ def role_program(
         stage=role.stage,
         command=commands[role],
         folder=layout.root,
-        environment={**own, **variables},
-        without=() if role.reads_database else ("CHAT_DATABASE_URL",),
+        environment=own,
+        secrets=variables,
+        without=[name for name in SERVERS if name not in variables],
     )
 
 

@@ -1,8 +1,10 @@
 """The private Redis, RabbitMQ (with its epmd) and nginx: files and how each is started."""
 
+import json
 import os
 import shutil
 
+from local import logins
 from local.failure import StackError
 from local.layout import Layout
 from local.programs import Program, Stage
@@ -18,6 +20,9 @@ SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 def redis_program(layout: Layout, port: int) -> Program:
     """A cache and nothing more: no persistence, and a full memory is an error, not an eviction."""
     layout.redis.mkdir(exist_ok=True)
+    users = layout.redis / "users.acl"
+    users.touch(mode=0o600)
+    users.write_text(logins.redis_users(layout))
     return Program(
         name="redis",
         stage=Stage.SERVERS,
@@ -25,6 +30,7 @@ def redis_program(layout: Layout, port: int) -> Program:
             *(_installed("redis-server"), "--bind", "127.0.0.1", "--port", str(port)),
             *("--dir", str(layout.redis), "--daemonize", "no"),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
+            *("--aclfile", str(users)),
         ),
         folder=layout.redis,
         environment=_environment(layout),
@@ -56,7 +62,11 @@ def rabbitmq_program(
         raise StackError(f"{RABBITMQ_SERVER} is missing; local/bootstrap installs it.")
     home = layout.rabbitmq
     home.mkdir(exist_ok=True)
+    definitions = home / "definitions.json"
+    definitions.touch(mode=0o600)
+    definitions.write_text(json.dumps(logins.rabbitmq_definitions(layout), indent=2) + "\n")
     (home / "rabbitmq.conf").write_text(
+        f"load_definitions = {definitions}\n"
         f"listeners.tcp.1 = 127.0.0.1:{port}\nraft.wal_max_size_bytes = {WAL_BYTES}\n"
         f"prometheus.tcp.ip = 127.0.0.1\nprometheus.tcp.port = {metrics_port}\n"
     )

@@ -7,7 +7,18 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from local import development, edge, environment, postgres, readiness, roles, servers, supervision
+from libs.common.domain.role import login_of
+from local import (
+    development,
+    edge,
+    environment,
+    logins,
+    postgres,
+    readiness,
+    roles,
+    servers,
+    supervision,
+)
 from local.failure import StackError
 from local.layout import Layout
 from local.ports import choose_ports, require_free
@@ -18,8 +29,8 @@ from local.supervision import Supervisor
 from local.waiting import await_ready, failure
 
 OwnVariables = Callable[[Role, str, Mapping[str, str]], Mapping[str, str]]
-"""Given a role, one of its programs and the stack's variables, those that this program gets in
-place of them. Called for every slot before any role is started."""
+"""Given a role, one of its programs and the addresses of the role's servers, the variables that
+this program gets in place of them. Called for every slot before any role is started."""
 
 # The stack that people look at has an address of their choice; others take what is free.
 DEV, DEV_PORT, OTHERS_PORT = "dev", 8080, 18080
@@ -63,6 +74,8 @@ class Starting:
             postgres.prepare(layout)
         variables = environment.compose(layout, self._environ, self._ports)
         environment.save(layout, variables)
+        of_roles = logins.role_variables(layout, variables, self._private, environment.SERVERS)
+        environment.save_roles(layout, of_roles)
         inherited = environment.for_processes(layout, self._environ, variables)
 
         own = self._private_servers()
@@ -71,9 +84,7 @@ class Starting:
             layout,
             self._counts,
             self._ports,
-            lambda role, name: (
-                self._own_variables(role, name, variables) if self._own_variables else {}
-            ),
+            lambda role, name: self._variables(role, name, of_roles[role.name]),
         )
         if development.is_wanted(variables):
             port = self._ports[development.NAME]
@@ -83,12 +94,20 @@ class Starting:
         self._start_servers(own, variables)
         self._await({"postgres": self._server_check("postgres", variables)})
         if "postgres" in self._private:
-            postgres.create_database(layout, self._ports["postgres"], fresh=fresh)
+            port = self._ports["postgres"]
+            postgres.create_database(layout, port, fresh=fresh)
+            words = logins.logins(layout, environment.SERVERS["postgres"])
+            by_login = {login_of(role): word for role, word in words.items()}
+            postgres.create_logins(layout, port, by_login)
         # RabbitMQ takes seconds to boot; the migration fits in.
         self._migrate(inherited, while_waiting_for=("redis", "rabbitmq"), variables=variables)
         self._start_roles()
         self._start_edge(variables)
         return supervisord
+
+    def _variables(self, role: Role, name: str, of_role: Mapping[str, str]) -> Mapping[str, str]:
+        own = self._own_variables(role, name, of_role) if self._own_variables else {}
+        return {**of_role, **own}
 
     def _private_servers(self) -> list[Program]:
         layout, ports = self._layout, self._ports

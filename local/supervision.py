@@ -131,13 +131,15 @@ def write_config(layout: Layout, programs: Sequence[Program]) -> None:
             sections.append(
                 _section(section, programs=",".join(members), priority=str(stage.value))
             )
+    for program in programs:
+        program.write_secrets(layout.secrets(program.name))
     layout.supervisor_config.write_text("\n".join(sections))
 
 
 def _program_section(layout: Layout, program: Program) -> str:
     return _section(
         f"program:{program.name}",
-        command=_quoted(program.command_line()),
+        command=_quoted(program.command_line(layout.secrets(program.name))),
         directory=str(program.folder),
         autostart="false",
         autorestart="true",

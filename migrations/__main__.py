@@ -1,7 +1,8 @@
 """`python -m migrations [upgrade | wait | downgrade REVISION]`, with CHAT_DATABASE_URL set.
 
-upgrade    applies what this release needs. A database that is ahead stays as it is: a release that
-           was rolled back works on the tables of the one after it (docs/decisions/0029).
+upgrade    applies what this release needs, and grants the roles what `privileges` lists.
+           A database that is ahead stays as it is: a release that was rolled back works on the
+           tables of the one after it (docs/decisions/0029).
 wait       returns when that has been done, by whomever: a role must not start before. Exit code 1
            after WAIT_S.
 downgrade  goes back to REVISION, and loses what only newer tables and columns held.
@@ -13,9 +14,11 @@ import time
 from typing import Final
 
 from alembic import command
+from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 
-from migrations.database import CONFIG, applied, needed
+from migrations.database import CONFIG, LOCK, applied, engine, needed
+from migrations.privileges import grant
 
 WAIT_S: Final = 600
 LOOK_EACH_S: Final = 1
@@ -28,6 +31,15 @@ def upgrade() -> None:
         _say(f"The database is at {has}; this release needs {needed()}. Nothing to do.")
     else:
         command.upgrade(CONFIG, "head")
+        _grant()
+
+
+def _grant() -> None:
+    with engine().begin() as connection:
+        connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        missing = grant(connection)
+    if missing:
+        _say(f"No such login, so nothing was granted to it: {', '.join(missing)}.")
 
 
 def wait() -> None:

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, create_engine, pool
 
 CONFIG: Final = Config(Path(__file__).with_name("alembic.ini"))
 CONNECT_S: Final = 5
+LOCK: Final = 8083
+"""Any number: two migrations that were started at once run one after the other."""
 
 
 def engine() -> Engine:

@@ -5,10 +5,7 @@ from logging.config import fileConfig
 from alembic import context
 from sqlalchemy import text
 
-from migrations.database import engine
-
-LOCK = 8083
-"""Any number: two migrations that were started at once run one after the other."""
+from migrations.database import LOCK, engine
 
 
 def migrate() -> None:

@@ -87,10 +87,20 @@ class Channel:
             )
             if queue.exchange:
                 exchange = await self._channel.declare_exchange(
-                    queue.exchange, aio_pika.ExchangeType.TOPIC, durable=True
+                    queue.exchange, queue.exchange_type, durable=True
                 )
                 for key in queue.routing_keys:
                     await declared.bind(exchange, key)
+
+    async def find(self, queue: Queue) -> None:
+        """Looks whether it has been declared, which needs no privilege. Raises BrokerLost.
+
+        Then the channel is gone; whoever comes back finds it once a router has started.
+        """
+        with _lost_while(f"looking for {queue.name}, which a router declares"):
+            await self._channel.declare_queue(queue.name, passive=True)
+            if queue.exchange:
+                await self._channel.get_exchange(queue.exchange, ensure=True)
 
     async def publish(self, queue: str, body: bytes, *, lasting: bool) -> None:
         """Returns when the broker has confirmed; `lasting`, when it is on disk (promise 1).

@@ -24,6 +24,7 @@ from yarl import URL
 
 from libs.common import tracing
 from libs.common.passages import PASSAGES, Act, Entry, now
+from libs.common.topology import exchange_of
 
 METHOD, HEADER, BODY, HEARTBEAT = 1, 2, 3, 8
 """Types of frames."""
@@ -108,7 +109,7 @@ class ContentChannel:
     def publish(
         self, queue: str, body: bytes, *, lasting: bool, headers: dict[str, Any] | None = None
     ) -> "asyncio.Future[Outcome]":
-        """Written at the call, by the default exchange, mandatory. Its outcome; never an error."""
+        """Written at the call, by `exchange_of`, mandatory. Its outcome; never an error."""
         outcome: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         if self._is_lost:
             outcome.set_result(Outcome.LOST)
@@ -360,8 +361,8 @@ def _traceparent(payload: Payload) -> str | None:
 @lru_cache(maxsize=4096)
 def _publish(number: int, queue: str) -> bytes:
     """The frame of Basic.Publish, the same for each message to a queue."""
-    key = queue.encode()
-    arguments = b"\0\0" + b"\0" + bytes([len(key)]) + key + _MANDATORY
+    names = [bytes([len(name)]) + name for name in (exchange_of(queue).encode(), queue.encode())]
+    arguments = b"\0\0" + b"".join(names) + _MANDATORY
     payload = _METHOD.pack(BASIC, PUBLISH) + arguments
     return FRAME.pack(METHOD, number, len(payload)) + payload + END
 

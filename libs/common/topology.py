@@ -1,11 +1,12 @@
 """Every exchange, queue and binding, as data (DESIGN.md, section 6).
 
-Only what RabbitMQ 3.10 and 4.x both accept. Each service declares what it uses; declaring the
-same again is free, declaring something else under the same name fails the start.
+Only what RabbitMQ 3.10 and 4.x both accept. Routers and persisters declare what is shared, the
+roles at the edge look whether it is there; each declares what is its own. Declaring the same again
+is free, declaring something else under the same name fails. Who may do what: `privileges`.
 """
 
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Literal
 
 MATCHES_EXCHANGE: Final = "matches"
 """A topic exchange of the match service; we declare it too, so that either may start first."""
@@ -36,7 +37,8 @@ class Queue:
     auto_delete: bool = False
     arguments: dict[str, Argument] = field(default_factory=dict)
     exchange: str | None = None
-    """The topic exchange it is bound to, with `routing_keys`."""
+    """What it is bound to, with `routing_keys`."""
+    exchange_type: Literal["direct", "topic"] = "direct"
     routing_keys: tuple[str, ...] = ()
 
 
@@ -51,6 +53,24 @@ _LASTING: Final[dict[str, Argument]] = {
 }
 
 
+_OWN_EXCHANGE: Final = frozenset({"events", "signals", "writes", "dead"})
+"""Kinds of queues with an exchange for each. Who may publish by RabbitMQ's default exchange may
+publish to every queue; these are for those who may not."""
+
+
+def exchange_of(queue: str) -> str:
+    """By which it is published to, the queue's name being the routing key.
+
+    Named unlike any queue: a permission doesn't tell the one from the other.
+    """
+    kind = kind_of(queue)
+    return f"chat.to.{kind}" if kind in _OWN_EXCHANGE else ""
+
+
+def _shared(name: str, *, arguments: dict[str, Argument]) -> Queue:
+    return Queue(name, arguments=arguments, exchange=exchange_of(name), routing_keys=(name,))
+
+
 def kind_of(queue: str) -> str:
     """Of a queue by its name, such as `events` of `chat.events.3`: one of few, for labels."""
     return queue.removeprefix("chat.").partition(".")[0]
@@ -59,19 +79,19 @@ def kind_of(queue: str) -> str:
 def dead() -> Queue:
     """What could not be processed, with the reason in its headers: for people."""
     # A look returns the message: RabbitMQ 4 would drop it at the twentieth.
-    return Queue(DEAD, arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
+    return _shared(DEAD, arguments={"x-queue-type": "quorum", "x-delivery-limit": 1_000_000})
 
 
 def events(partition: int) -> Queue:
     """Events that last, and commands: router's."""
-    return Queue(
+    return _shared(
         f"chat.events.{partition}", arguments=_LASTING | {"x-single-active-consumer": True}
     )
 
 
 def signals(partition: int) -> Queue:
     """What is worth nothing a few seconds later: router's. Never written to disk on purpose."""
-    return Queue(
+    return _shared(
         f"chat.signals.{partition}",
         arguments={"x-message-ttl": 10_000, "x-max-length": 10_000, "x-overflow": "reject-publish"},
     )
@@ -79,7 +99,7 @@ def signals(partition: int) -> Queue:
 
 def writes(partition: int) -> Queue:
     """Entries on their way to PostgreSQL: persister's."""
-    return Queue(
+    return _shared(
         f"chat.writes.{partition}", arguments=_LASTING | {"x-single-active-consumer": True}
     )
 
@@ -104,6 +124,7 @@ def revocations(process: str) -> Queue:
         auto_delete=True,
         arguments={"x-max-length": 10_000, "x-overflow": "reject-publish"},
         exchange=SESSIONS_EXCHANGE,
+        exchange_type="topic",
         routing_keys=(SESSIONS_REVOKE,),
     )
 
@@ -119,6 +140,7 @@ def matches() -> Queue:
         "chat.matches",
         arguments=_LASTING | {"x-single-active-consumer": True},
         exchange=MATCHES_EXCHANGE,
+        exchange_type="topic",
         routing_keys=(MATCH_CREATED, MATCH_REMOVED),
     )
 

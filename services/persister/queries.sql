@@ -96,17 +96,20 @@ WITH deleted AS (
     UPDATE messages m
     SET content = NULL, deleted_at = timestamptz 'epoch' + t.deleted_at * interval '1 ms',
         changed_seq = greatest(m.changed_seq, t.seq)
-    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[])
-         AS t (id, conversation_id, seq, actor_id, deleted_at)
+    FROM unnest($1::uuid[], $2::uuid[], $3::bigint[], $4::uuid[], $5::bigint[],
+                $6::text[])
+         AS t (id, conversation_id, seq, actor_id, deleted_at, because)
     WHERE m.id = t.id AND m.conversation_id = t.conversation_id AND m.deleted_at IS NULL
-    RETURNING m.conversation_id, m.id, m.seq, m.changed_seq, t.seq AS entry_seq, t.actor_id
+    RETURNING m.conversation_id, m.id, m.seq, m.changed_seq, t.seq AS entry_seq, t.actor_id,
+              t.because
 ), late AS (
     INSERT INTO late_changes (conversation_id, changed_seq, message_id)
     SELECT conversation_id, changed_seq, id FROM deleted WHERE changed_seq - seq > 256
     ON CONFLICT DO NOTHING
 ), audited AS (
     INSERT INTO audit_log (actor_id, action, conversation_id, message_id, detail)
-    SELECT actor_id, 'message.deleted', conversation_id, id, jsonb_build_object('seq', entry_seq)
+    SELECT actor_id, 'message.deleted', conversation_id, id,
+           jsonb_strip_nulls(jsonb_build_object('seq', entry_seq, 'because', because))
     FROM deleted ORDER BY conversation_id, entry_seq
 )
 SELECT count(*) FROM deleted

@@ -195,7 +195,10 @@ async def _update_messages(
 async def _delete_contents(connection: Connection, deletions: list[DeleteContent]) -> set[UUID]:
     """Returns the messages that do not exist. What was deleted already stays as it is."""
     rows = [
-        (row.message_id, row.conversation_id, row.seq, row.actor_id, row.deleted_at)
+        (
+            *(row.message_id, row.conversation_id, row.seq),
+            *(None if row.because == "retention" else row.actor_id, row.deleted_at, row.because),
+        )
         for row in sorted(deletions, key=lambda row: row.message_id)
     ]
     columns = list(zip(*rows, strict=True))

@@ -195,7 +195,7 @@ class Commands:
         await cache.close()
 
     async def _serve(self, revocations: Revocations, broker: Broker) -> None:
-        await self._declare(broker)
+        await self._find_queues(broker)
         name = f"rest_api.{self._settings.instance}"
         asking = await Asking.open(broker, name, self._settings.rest_deadline_s)
         telling = await broker.channel()
@@ -206,14 +206,14 @@ class Commands:
         finally:
             self._asking = self._telling = None
 
-    async def _declare(self, broker: Broker) -> None:
-        """The queues asked, so that any role may be the first to start."""
+    async def _find_queues(self, broker: Broker) -> None:
+        """Those that are asked. This role may be the first to start: then it waits for a router."""
         channel = await broker.channel()
-        await channel.declare(topology.dead())
+        await channel.find(topology.dead())
         for partition in range(self._settings.partitions):
-            await channel.declare(topology.events(partition))
-            await channel.declare(topology.signals(partition))
-            await channel.declare(topology.writes(partition))
+            await channel.find(topology.events(partition))
+            await channel.find(topology.signals(partition))
+            await channel.find(topology.writes(partition))
         await channel.close()
 
 

@@ -90,9 +90,9 @@ class Incarnation:
     async def begin(self) -> None:
         """From its return on, deliveries are consumed. Raises BrokerLost."""
         for partition in range(self._partitions):
-            await self._channel.declare(topology.events(partition))
-            await self._channel.declare(topology.signals(partition))
-        await self._channel.declare(topology.dead())
+            await self._channel.find(topology.events(partition))
+            await self._channel.find(topology.signals(partition))
+        await self._channel.find(topology.dead())
         queue = topology.deliveries(self.gateway_id)
         await self._channel.declare(queue)
         deliveries = Deliveries(self._registry, self.terms.backlog, self.publishing.bury)

@@ -34,6 +34,8 @@ class Extra:
         """Of a gateway or of REST: where it listens, past the edge, which doesn't know it."""
         self._stack = stack
         self._program = program
+        self._secrets = stack.layout.secrets(program.name)
+        program.write_secrets(self._secrets)
         self._variables = variables
         self._is_ready = role_check(ports, self.name)
         self._process: subprocess.Popen[bytes] | None = None
@@ -77,7 +79,7 @@ class Extra:
         # In this thread: the child ends with the thread that made it (setpriv --pdeathsig).
         with self._stack.layout.log(self.name).open("ab") as log:
             self._process = subprocess.Popen(
-                self._program.command_line(),
+                self._program.command_line(self._secrets),
                 cwd=self._program.folder,
                 env=self._variables,
                 stdin=subprocess.DEVNULL,
@@ -114,7 +116,8 @@ def _made(stack: Stack, role: Role, name: str, mutant: str | None) -> Extra:
     layout = stack.layout
     names = [admin_port_name(name), *([name] if role.listens else [])]
     ports = choose_ports(names, layout.ports, {})
-    program = role_program(layout, role, name, ports, {})
+    servers = environments.of_role(layout, role.name)
+    program = role_program(layout, role, name, ports, servers)
     if mutant is not None:
         python = f"{layout.root}/.venv/bin/python"
         # Without the interpreter; gunicorn's is in its first line.

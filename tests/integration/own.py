@@ -10,6 +10,7 @@ import httpx
 
 from local import environment
 from local.layout import ROOT
+from local.roles import GATEWAY, REST, Role
 from local.stack import Stack
 from tests.integration.ports import free_port
 from tests.integration.watching import until
@@ -58,18 +59,20 @@ class Own:
 
 def own_gateway(stack: Stack, **variables: str) -> AbstractAsyncContextManager[Own]:
     """A keyword is an environment variable; "" takes it away. Wait for `ready`, as a rule."""
-    return _own(stack, (sys.executable, "-m", "services.ws_gateway"), variables)
+    return _own(stack, GATEWAY, (sys.executable, "-m", "services.ws_gateway"), variables)
 
 
 def own_rest(stack: Stack, **variables: str) -> AbstractAsyncContextManager[Own]:
     """The same."""
     gunicorn = f"{sys.prefix}/bin/gunicorn"
     configuration = ("-c", "services/rest_api/gunicorn_conf.py", "services.rest_api.wsgi:app")
-    return _own(stack, (gunicorn, *configuration), variables)
+    return _own(stack, REST, (gunicorn, *configuration), variables)
 
 
 @asynccontextmanager
-async def _own(stack: Stack, command: Sequence[str], given: dict[str, str]) -> AsyncIterator[Own]:
+async def _own(
+    stack: Stack, role: Role, command: Sequence[str], given: dict[str, str]
+) -> AsyncIterator[Own]:
     """Killed at the end, if it runs then."""
     port, admin = free_port(), free_port()
     ours = {
@@ -77,7 +80,7 @@ async def _own(stack: Stack, command: Sequence[str], given: dict[str, str]) -> A
         "CHAT_LISTEN_PORT": str(port),
         "CHAT_ADMIN_PORT": str(admin),
     }
-    variables = environment.load(stack.layout) | ours | given
+    variables = environment.of_role(stack.layout, role.name) | ours | given
     process = await asyncio.create_subprocess_exec(
         *command, cwd=ROOT, env={name: value for name, value in variables.items() if value}
     )

@@ -13,22 +13,21 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
-import yaml
 
+from local import environment as environments
+from local.layout import Layout
 from tests.integration.conftest import System
 from tests.integration.container import ROOT, Image
 from tests.integration.ports import free_port
 from tests.integration.watching import until
 
 ROLES = ("ws_gateway", "router", "persister", "rest_api")
-READERS = {"router": "chat_router", "rest_api": "chat_rest"}
-"""Whose user of the database may only read: k8s/base/servers/postgres.yaml."""
+NAMES = dict(zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True))
 STARTS_WITHIN_S = 30
 ENDS_WITHIN_S = 20
 
@@ -40,24 +39,6 @@ def folder() -> Iterator[Path]:
         folder = Path(name)
         folder.chmod(0o755)
         yield folder
-
-
-@pytest.fixture
-async def readers() -> AsyncIterator[str]:
-    """The password of the users that Kubernetes' database has besides its owner."""
-    cluster = next(yaml.safe_load_all((ROOT / "k8s/base/servers/postgres.yaml").read_text()))
-    database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
-    password = uuid4().hex
-    try:
-        for statement in cluster["spec"]["bootstrap"]["initdb"]["postInitSQL"]:
-            await database.execute(statement)
-        for name in READERS.values():
-            await database.execute(f"ALTER ROLE {name} PASSWORD '{password}'")
-        yield password
-    finally:
-        for name in READERS.values():
-            await database.execute(f"DROP ROLE IF EXISTS {name}")
-        await database.close()
 
 
 TRACED = ("ws_gateway", "router", "persister")
@@ -90,16 +71,12 @@ def test_a_lock_is_the_part_of_the_whole_that_its_role_needs(role: str) -> None:
         assert entry.strip() == whole[name].strip()
 
 
-def environment(image: Image, role: str, password: str) -> dict[str, str]:
-    """Of a container beside the running system's processes."""
-    names = ["CHAT_AMQP_URL", "CHAT_REDIS_URL", "CHAT_PARTITIONS"]
+def environment(role: str) -> dict[str, str]:
+    """Of a container beside the running system's processes, with the login of its role."""
+    names = ["CHAT_AMQP_URL", "CHAT_REDIS_URL", "CHAT_DATABASE_URL", "CHAT_PARTITIONS"]
     names += ["CHAT_JWT_SECRET"] if role in ("ws_gateway", "rest_api") else []
-    given = {name: os.environ[name] for name in names if name in os.environ}
-    if role != "ws_gateway":
-        url = urlsplit(os.environ["CHAT_DATABASE_URL"])
-        if role in READERS:
-            url = url._replace(netloc=f"{READERS[role]}:{password}@{url.hostname}:{url.port}")
-        given["CHAT_DATABASE_URL"] = urlunsplit(url)
+    found = environments.of_role(Layout(os.environ["CHAT_STACK"]), NAMES[role])
+    given = {name: found[name] for name in names if name in found}
     return given | {
         "CHAT_INSTANCE": f"image-{role}",
         "CHAT_LISTEN_HOST": "127.0.0.1",
@@ -161,7 +138,7 @@ async def works(role: str, variables: dict[str, str], system: System) -> None:
 
 @pytest.mark.parametrize("role", ROLES)
 async def test_an_image_starts_its_role_and_holds_nothing_else(
-    role: str, folder: Path, readers: str, system: System
+    role: str, folder: Path, system: System
 ) -> None:
     image = await asyncio.to_thread(Image.build, role, folder)
 
@@ -178,7 +155,7 @@ async def test_an_image_starts_its_role_and_holds_nothing_else(
     services = {path.name for path in (image.folder / "app/services").iterdir() if path.is_dir()}
     assert services == {role}
 
-    variables = environment(image, role, readers)
+    variables = environment(role)
     async with running(image, variables) as pid:
         assert image.is_healthy(variables)
         if role == "ws_gateway":

@@ -15,9 +15,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from local import environment
-from local.layout import ROOT
+from local.layout import ROOT, Layout
 from local.ports import choose_ports
-from local.stack import Stack
 from tests.integration.conftest import System
 from tests.integration.watching import until
 
@@ -74,7 +73,7 @@ class Instance:
 async def instance(folder: Path) -> AsyncIterator[Instance]:
     """Beside those of the stack, with the same servers."""
     ports = choose_ports(["service", "admin"], folder / "ports.json", {})
-    variables = environment.load(Stack(os.environ["CHAT_STACK"]).layout) | {
+    variables = environment.of_role(Layout(os.environ["CHAT_STACK"]), "rest") | {
         "CHAT_INSTANCE": "rest-of-workers",
         "CHAT_REST_WORKERS": str(WORKERS),
         "CHAT_LISTEN_PORT": str(ports["service"]),

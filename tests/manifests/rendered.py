@@ -67,7 +67,8 @@ class Rendered:
 
     def workloads(self) -> list[Manifest]:
         """What makes pods of ours."""
-        return self.all("Deployment") + self.all("Job")
+        timed = [one | one["spec"]["jobTemplate"] for one in self.all("CronJob")]
+        return self.all("Deployment") + self.all("Job") + timed
 
     def pod(self, role: str) -> Manifest:
         """The pod template of a role."""

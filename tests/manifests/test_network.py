@@ -20,9 +20,10 @@ SERVERS: dict[str, dict[str, str]] = {
 Way = tuple[str, str, int]
 
 WAYS: set[Way] = (
-    {(role, "rabbitmq", 5672) for role in ROLES}
-    | {(role, "redis", 6379) for role in ROLES}
-    | {(role, "sentinel", 26379) for role in ROLES}
+    {(one, "rabbitmq", 5672) for one in (*ROLES, "privacy")}
+    | {(one, "redis", 6379) for one in (*ROLES, "privacy")}
+    | {(one, "sentinel", 26379) for one in (*ROLES, "privacy")}
+    | {("privacy", "postgres", 5432)}
     | {("router", "postgres", 5432), ("persister", "postgres", 5432), ("migrate", "postgres", 5432)}
     | {("rest-api", "pooler", 5432), ("pooler", "postgres", 5432)}
     # Servers among themselves.
@@ -37,6 +38,7 @@ INTO: dict[tuple[str, str], set[int | str]] = {
     ("match-service", "rabbitmq"): {5672},
     ("identity", "rabbitmq"): {5672},
     ("keda", "rabbitmq"): {15672},
+    ("rabbitmq-system", "rabbitmq"): {15672},
     ("cnpg-system", "postgres"): {5432, 8000},
     ("redis-operator", "redis"): {6379},
     ("redis-operator", "sentinel"): {26379},

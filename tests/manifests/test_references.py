@@ -1,14 +1,24 @@
 """What one manifest says of another is so; and the order in which things happen."""
 
 import re
+from dataclasses import asdict
 
 import pytest
 
 from libs.common import topology
+from libs.common.domain.role import login_of
+from libs.common.privileges import permissions
+from local.logins import USES
+from migrations.privileges import PRIVILEGES
 from services.rest_api.openapi import BASE
 from tests.manifests.rendered import ROLES, Rendered, containers, matches, values
 
-FROM_OUTSIDE = {"chat-jwt", "chat-redis", "chat-postgres-router", "chat-postgres-rest", "chat-tls"}
+AT_RABBITMQ = [role for role, used in USES.items() if "CHAT_AMQP_URL" in used]
+FROM_OUTSIDE = {
+    *("chat-jwt", "chat-redis", "chat-tls"),
+    *(f"chat-postgres-{role}" for role in ("persister", "privacy", "router", "rest")),
+    *(f"chat-rabbitmq-{role.replace('_', '-')}" for role in AT_RABBITMQ),
+}
 """Secrets that docs/kubernetes.md has one make."""
 BY_OPERATORS = {"chat-rabbitmq-default-user": "RabbitmqCluster", "chat-postgres-app": "Cluster"}
 
@@ -16,17 +26,46 @@ BY_OPERATORS = {"chat-rabbitmq-default-user": "RabbitmqCluster", "chat-postgres-
 def test_secrets_are_those_that_someone_makes(rendered: Rendered) -> None:
     used = {
         reference["name"]
-        for key in ("secretKeyRef", "redisSecret", "passwordSecret")
+        for key in ("secretKeyRef", "redisSecret", "passwordSecret", "importCredentialsSecret")
         for reference in values(list(rendered.manifests), key)
     }
     used |= {
         one["name"]
-        for references in values(list(rendered.manifests), "certificateRefs")
+        for key in ("certificateRefs", "secretTargetRef")
+        for references in values(list(rendered.manifests), key)
         for one in references
     }
     assert used == FROM_OUTSIDE | set(BY_OPERATORS)
     for secret, kind in BY_OPERATORS.items():
         assert [m for m in rendered.all(kind) if secret.startswith(m["metadata"]["name"] + "-")]
+
+
+@pytest.mark.parametrize("role", AT_RABBITMQ)
+def test_who_may_do_what_at_rabbitmq_is_as_it_was_tested(rendered: Rendered, role: str) -> None:
+    name = f"chat-{role.replace('_', '-')}"
+    user = rendered.one("User", name)["spec"]
+    assert user["importCredentialsSecret"]["name"] == f"chat-rabbitmq-{role.replace('_', '-')}"
+    permission = rendered.one("Permission", name)["spec"]
+    assert permission["userReference"]["name"] == name
+    assert permission["vhost"] == "/"
+    assert permission["permissions"] == asdict(permissions(role))
+
+
+@pytest.mark.parametrize(
+    ("name", "role"), list(zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True))
+)
+def test_each_role_comes_with_a_login_of_its_own(rendered: Rendered, name: str, role: str) -> None:
+    given = rendered.environment(name)
+    for variable in ("CHAT_AMQP_URL", "CHAT_DATABASE_URL"):
+        if variable in given:
+            assert f"//{login_of(role)}:$(" in str(given[variable])
+    for container in containers(rendered.one("Deployment", name)):
+        secrets = {one["name"] for one in values(container, "secretKeyRef")}
+        own = {f"chat-postgres-{role}", f"chat-rabbitmq-{role}"}
+        assert secrets <= own | {"chat-redis", "chat-jwt"}
+    managed = rendered.one("Cluster", "chat-postgres")["spec"]["managed"]["roles"]
+    assert {one["name"] for one in managed} == PRIVILEGES.keys()
+    assert not [one for one in managed if "inRoles" in one]
 
 
 @pytest.mark.parametrize("name", ["ws-gateway", "rest-api"])

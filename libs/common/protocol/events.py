@@ -82,6 +82,8 @@ class DeleteMessage(_Event, tag="delete", frozen=True):
     message_id: UUID
     deleted_at: Moment
     reply_to: ReplyTo | None = None
+    because: str | None = None
+    """Of an operator's: `erasure` or `retention`. None: the sender's own doing."""
 
 
 class ArchiveConversation(_Event, tag="archive", frozen=True):

@@ -56,6 +56,8 @@ class DeleteContent(_Write, tag="delete", frozen=True):
     message_id: UUID
     actor_id: UUID
     deleted_at: int
+    because: str | None = None
+    """As in the event. With `retention` nobody is its actor."""
 
 
 class ArchiveConversation(_Write, tag="archive", frozen=True):

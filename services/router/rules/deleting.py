@@ -50,6 +50,7 @@ def _delete(
             message_id=message.message_id,
             actor_id=event.user_id,
             deleted_at=event.deleted_at,
+            because=event.because,
         ),
     )
 
