@@ -1,5 +1,6 @@
 """Structured logs: one JSON object a line on standard output, never a message's content."""
 
+import json
 import logging
 import sys
 from typing import Final
@@ -53,4 +54,9 @@ class _ToStructlog(logging.Handler):
 
 
 def _dumps(value: object, **_: object) -> bytes:
-    return orjson.dumps(value, default=str)
+    """ASCII alone: no value can end the line, paint a terminal, or turn what stands beside it."""
+    try:
+        line = orjson.dumps(value, default=str)
+    except TypeError:  # a lone surrogate, and a log line must never raise
+        return json.dumps(value, default=str).encode()
+    return line if line.isascii() else json.dumps(value, default=str).encode()
