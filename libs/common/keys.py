@@ -4,6 +4,7 @@ Redis is a cache (promise 8): each key can be lost at any moment without losing 
 order or a duplicate. No script touches two of them, so a Redis cluster can hold them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -41,6 +42,22 @@ queued has been lost. Absent (a FLUSHALL): ask PostgreSQL behind a barrier."""
 
 MEMBERS: Final = Key("members:%s", 10, "router and persister, each its own role's")
 """Sorted set of the live replicas by role, scored by the time of their last sign (ms)."""
+
+PARTITIONS_MOST: Final = 256
+"""As the settings have it."""
+
+
+def doubtful_with(keys: Sequence[str]) -> list[str]:
+    """These keys, which are about to be deleted, and what must go with them.
+
+    Where a head, a count or a session is lost, Redis is to be taken for emptied: without WARM
+    readers ask PostgreSQL behind a barrier and routers tell every gateway; without GATEWAYS the
+    gateways register all their sessions anew.
+    """
+    if not any(key.startswith(("seq:", "heads:", "unread:", "ws:")) for key in keys):
+        return list(keys)
+    return [*keys, GATEWAYS(), *map(WARM, range(PARTITIONS_MOST))]
+
 
 # --- presence: see `router.presence` -----------------------------------------------------
 

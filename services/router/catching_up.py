@@ -76,7 +76,10 @@ class CatchingUp:
         batch.add("HGET", HEADS(sync.user_id), str(sync.conversation_id))
         batch.add("GET", WARM(self._station.partition))
         head, warm = await batch.run()
-        told = None if head is None else head_in(head)
+        try:
+            told = None if head is None else head_in(head)
+        except ValueError:  # not ours: as good as lost
+            told, warm = None, None
         membership = await self._around.store.membership(sync.conversation_id)
         stored = None if membership is None else membership.head
         if is_behind(told, stored, warm=is_warm(warm)):
