@@ -3,12 +3,14 @@
 import json
 import logging
 import sys
+from contextlib import suppress
 from typing import Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+_ASCII: Final = json.JSONEncoder(default=str, separators=(",", ":"))
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -55,8 +57,8 @@ class _ToStructlog(logging.Handler):
 
 def _dumps(value: object, **_: object) -> bytes:
     """ASCII alone: no value can end the line, paint a terminal, or turn what stands beside it."""
-    try:
+    with suppress(TypeError):  # a lone surrogate, and a log line must never raise
         line = orjson.dumps(value, default=str)
-    except TypeError:  # a lone surrogate, and a log line must never raise
-        return json.dumps(value, default=str).encode()
-    return line if line.isascii() else json.dumps(value, default=str).encode()
+        if line.isascii():
+            return line
+    return _ASCII.encode(value).encode()
