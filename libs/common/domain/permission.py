@@ -44,7 +44,7 @@ def refusal(act: Act, user_id: UUID, conversation: Members | None) -> str | None
         return "CONVERSATION_NOT_FOUND"
     if user_id not in (conversation.user1_id, conversation.user2_id):
         return "NOT_PARTICIPANT"
-    if act in ENDED_BY_ARCHIVING and conversation.is_archived:
+    if conversation.is_archived and act in ENDED_BY_ARCHIVING:
         return "CONVERSATION_ARCHIVED"
     return None
 
