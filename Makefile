@@ -3,7 +3,7 @@
 
 .DEFAULT_GOAL := help
 .PHONY: help run up down status logs add remove token revoke demo chat trace audit-verify export erase retain \
-	observe top bench load capacity chaos overload test test-browser screenshots audit sbom lint format contracts \
+	observe top bench load capacity chaos overload test fuzz test-browser screenshots audit sbom lint format contracts \
 	dashboards lock role-locks
 .NOTPARALLEL:
 
@@ -113,6 +113,10 @@ test: ## the test suite against real servers of its own [ARGS='-k name']
 		CHAT_SYNCS_PER_SECOND=$${CHAT_SYNCS_PER_SECOND:-1000000} \
 		$(python) -m local test -- $(ARGS)
 
+fuzz: ## every decoder under atheris, a system of its own under generated input [MINUTES=10]
+	@local/bootstrap --fuzz
+	@$(python) -m tests.fuzz --minutes $(or $(MINUTES),10)
+
 test-browser: ## the web chat in Chromium, against real servers of its own [ARGS='-k name']
 	@local/bootstrap --browser
 	@CHAT_STACK=browser CHAT_MESSAGES_PER_SECOND=$${CHAT_MESSAGES_PER_SECOND:-1000000} \
@@ -163,6 +167,7 @@ lock: ## make requirements.lock anew from requirements.in, and the locks of the 
 	$(pip_compile) --upgrade --output-file requirements.lock requirements.in
 	$(pip_compile) --upgrade --output-file requirements/manifests.lock requirements/manifests.in
 	$(pip_compile) --upgrade --output-file requirements/supply.lock requirements/supply.in
+	$(pip_compile) --upgrade --output-file requirements/fuzz.lock requirements/fuzz.in
 	@$(MAKE) --no-print-directory role-locks
 
 role-locks: ## what each role needs of requirements.lock: after a change of an extra in pyproject.toml

@@ -1,7 +1,7 @@
 """Redis. Besides `resp` the only importer of `redis`."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import sha1
 from typing import Any, Final
 
@@ -14,13 +14,19 @@ from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
+from libs.common.keys import doubtful_with
 from libs.common.resp import SENTINEL_S, Command, RedisConnection
 from libs.common.sentinel import Sentinels
 
 CacheError: Final = RedisError
 """Redis is away, slow or refuses; what was sent may or may not have been done."""
+CacheRefusal: Final = ResponseError
+"""Of these, what it has refused: it is there."""
 
 TIMEOUT_S: Final = 5.0
+
+_TROUBLES: Final = ("OOM", "READONLY", "MISCONF", "NOREPLICAS", "MASTERDOWN", "NOPERM")
+"""In a script's error: Redis' own, whatever the value."""
 
 log = structlog.get_logger()
 
@@ -63,6 +69,11 @@ class Cache:
         except OSError as error:
             raise ConnectionLost(str(error)) from error
 
+    async def forget(self, keys: Sequence[str]) -> None:
+        """Deletes what can't be read, so nobody stumbles over it again. Raises CacheError."""
+        log.error("keys that aren't ours deleted", keys=keys)
+        await self.ask([("UNLINK", key) for key in doubtful_with(keys)])
+
     async def _open(self) -> RedisConnection:
         if self._connection is None or not self._connection.is_open:
             async with self._opening:
@@ -101,8 +112,7 @@ class Batch:
     async def run(self) -> list[Any]:
         """Raises CacheError. After a restart of Redis the scripts are loaded, all is run again.
 
-        So it is after a key was found to be of another type than ours: it is deleted, which a
-        cache can bear, while to leave it would stop whoever needs it for ever (promise 9).
+        So it is after a key was found to hold what isn't ours: see `_spoiled_keys`.
         """
         if not self._commands:
             return []
@@ -118,21 +128,36 @@ class Batch:
         repairs: list[Command] = []
         if lacks_scripts:
             repairs += [("SCRIPT", "LOAD", lua.text) for lua in self._scripts.values()]
-        spoiled = self._spoiled_keys(answers)
+        spoiled = _spoiled_keys(map(_key_of, self._commands), answers)
         if spoiled:
-            log.error("keys of a wrong type deleted", keys=spoiled)
-            repairs.append(("UNLINK", *spoiled))
+            repairs += [("UNLINK", key) for key in doubtful_with(spoiled)]
         if repairs:
             answers = await self._cache.ask([*repairs, *self._commands])
         return answers[len(repairs) :]
 
-    def _spoiled_keys(self, answers: Sequence[Any]) -> list[str]:
-        keys = {
-            str(command[3] if command[0] == "EVALSHA" else command[1])
-            for command, answer in zip(self._commands, answers, strict=True)
-            if isinstance(answer, ResponseError) and "WRONGTYPE" in str(answer)
-        }
-        return sorted(keys)
+
+def _key_of(command: Command) -> str:
+    return str(command[3] if command[0] == "EVALSHA" else command[1])
+
+
+def _spoiled_keys(keys: Iterable[str], answers: Sequence[Any]) -> list[str]:
+    """Those of another type than ours, or over whose value a script has stumbled.
+
+    They are to be deleted, which a cache can bear, while to leave them would stop whoever needs
+    them for ever (promise 9).
+    """
+    spoiled = {key for key, answer in zip(keys, answers, strict=True) if _blames_value(answer)}
+    if spoiled:
+        log.error("keys that aren't ours deleted", keys=sorted(spoiled))
+    return sorted(spoiled)
+
+
+def _blames_value(answer: object) -> bool:
+    if not isinstance(answer, ResponseError):
+        return False
+    text = str(answer)
+    is_of_redis = any(word in text for word in _TROUBLES)
+    return "WRONGTYPE" in text or ("user_script" in text and not is_of_redis)
 
 
 class BlockingCache:
@@ -145,14 +170,19 @@ class BlockingCache:
         """Their answers, in order, in one round trip; others' may come between (no MULTI).
 
         A command that begins with a `Lua` is its script, the key and the arguments. After a
-        restart of Redis all is run again, so with a script all must be safe to run twice.
-        Raises CacheError.
+        restart of Redis, and when a key was spoiled, all is run again, so with a script all must
+        be safe to run twice. Raises CacheError.
         """
         answers = self._send(commands)
-        if any(isinstance(answer, NoScriptError) for answer in answers):
+        lacks_scripts = any(isinstance(answer, NoScriptError) for answer in answers)
+        if lacks_scripts:
             for command in commands:
                 if isinstance(command[0], Lua):
                     self._redis.script_load(command[0].text)
+        spoiled = _spoiled_keys((str(part[0]) if part else "" for _, *part in commands), answers)
+        for key in spoiled:
+            self._redis.unlink(key)  # Refused for what is another role's to mend.
+        if lacks_scripts or spoiled:
             answers = self._send(commands)
         for answer in answers:
             if isinstance(answer, Exception):

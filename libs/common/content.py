@@ -114,6 +114,11 @@ class ContentChannel:
         if self._is_lost:
             outcome.set_result(Outcome.LOST)
             return outcome
+        try:
+            method = _publish(self._number, queue)
+        except ValueError:  # a name that AMQP can't say, so nobody has a queue of that name
+            outcome.set_result(Outcome.RETURNED)
+            return outcome
         self._published += 1
         self._unconfirmed[self._published] = outcome
         # The message id shows which one comes back as unroutable.
@@ -123,7 +128,7 @@ class ContentChannel:
             if headers is None
             else _header_with(self._number, len(body), name, headers, lasting=lasting)
         )
-        frames = [_publish(self._number, queue), header]
+        frames = [method, header]
         for start in range(0, len(body), self._most_in_frame):
             part = body[start : start + self._most_in_frame]
             frames += (FRAME.pack(BODY, self._number, len(part)), part, END)
@@ -353,14 +358,20 @@ def _properties(payload: Payload) -> Basic.Properties:
 
 
 def _traceparent(payload: Payload) -> str | None:
-    """What others have put there is theirs: of any type."""
-    found = (_properties(payload).headers or {}).get("traceparent")
+    """What others have put there is theirs: of any type, or no table that can be read."""
+    try:
+        found = (_properties(payload).headers or {}).get("traceparent")
+    except Exception:  # noqa: BLE001 - whatever pamqp stumbles over: it would cost the connection
+        return None
     return found if isinstance(found, str) else None
 
 
 @lru_cache(maxsize=4096)
 def _publish(number: int, queue: str) -> bytes:
-    """The frame of Basic.Publish, the same for each message to a queue."""
+    """The frame of Basic.Publish, the same for each message to a queue.
+
+    Raises ValueError for a name of more than 255 bytes.
+    """
     names = [bytes([len(name)]) + name for name in (exchange_of(queue).encode(), queue.encode())]
     arguments = b"\0\0" + b"".join(names) + _MANDATORY
     payload = _METHOD.pack(BASIC, PUBLISH) + arguments

@@ -4,7 +4,7 @@ Redis is a cache (promise 8): each key can be lost at any moment without losing 
 order or a duplicate. No script touches two of them, so a Redis cluster can hold them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
@@ -45,14 +45,31 @@ HEADS: Final = Key("heads:%s", DAY, (ROUTER,), (REST,))
 """Hash conversation → head by user, of all their conversations once field `*` is there. An
 archived one's head has a `!` behind it."""
 
-WARM: Final = Key("warm:%s", DAY, (ROUTER,), (REST,))
+WARM: Final = Key("warm:%s", DAY, (ROUTER, GATEWAY), (REST,))
 """String by partition. Present: since it was set, nothing that Redis should hold of writes still
-queued has been lost. Absent (a FLUSHALL): ask PostgreSQL behind a barrier."""
+queued has been lost. Absent (a FLUSHALL): ask PostgreSQL behind a barrier. A gateway only deletes
+it, see `doubtful_with`."""
 
 MEMBERS: Final = Key(
     "members:%s", 10, (ROUTER, PERSISTER), first={ROUTER: "router", PERSISTER: "persister"}
 )
 """Sorted set of the live replicas by role, scored by the time of their last sign (ms)."""
+
+PARTITIONS_MOST: Final = 256
+"""As the settings have it."""
+
+
+def doubtful_with(keys: Sequence[str]) -> list[str]:
+    """These keys, which are about to be deleted, and what must go with them.
+
+    Where a head, a count or a session is lost, Redis is to be taken for emptied: without WARM
+    readers ask PostgreSQL behind a barrier and routers tell every gateway; without GATEWAYS the
+    gateways register all their sessions anew.
+    """
+    if not any(key.startswith(("seq:", "heads:", "unread:", "ws:")) for key in keys):
+        return list(keys)
+    return [*keys, GATEWAYS(), *map(WARM, range(PARTITIONS_MOST))]
+
 
 # --- presence: see `router.presence` -----------------------------------------------------
 

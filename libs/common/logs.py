@@ -1,13 +1,16 @@
 """Structured logs: one JSON object a line on standard output, never a message's content."""
 
+import json
 import logging
 import sys
+from contextlib import suppress
 from typing import Final
 
 import orjson
 import structlog
 from structlog.typing import EventDict, Processor
 
+_ASCII: Final = json.JSONEncoder(default=str, separators=(",", ":"))
 _LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
 
@@ -53,4 +56,9 @@ class _ToStructlog(logging.Handler):
 
 
 def _dumps(value: object, **_: object) -> bytes:
-    return orjson.dumps(value, default=str)
+    """ASCII alone: no value can end the line, paint a terminal, or turn what stands beside it."""
+    with suppress(TypeError):  # a lone surrogate, and a log line must never raise
+        line = orjson.dumps(value, default=str)
+        if line.isascii():
+            return line
+    return _ASCII.encode(value).encode()

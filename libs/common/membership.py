@@ -22,6 +22,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - ARGV[2] - 1)
+-- None of ours: it would hold its share of the partitions for ever.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], now + ARGV[2], '+inf')
 redis.call('PEXPIRE', KEYS[1], ARGV[3])
 return redis.call('ZRANGE', KEYS[1], 0, -1)
 """)
@@ -58,7 +60,7 @@ class Membership:
             self.answered = False
             return None if self.joined else (self.member,)
         self.joined = self.answered = True
-        return tuple(sorted(name.decode() for name in names))
+        return tuple(sorted(name.decode(errors="replace") for name in names))
 
     async def leave(self) -> None:
         """Off the list at once. Without Redis our silence says the same in two seconds."""

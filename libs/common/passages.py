@@ -14,7 +14,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from libs.common.protocol.codec import DELIVERIES, EVENTS, REPLIES, SIGNALS, WRITES, Codec
+from libs.common.protocol.codec import (
+    DELIVERIES,
+    EVENTS,
+    REPLIES,
+    SIGNALS,
+    UNREADABLE,
+    WRITES,
+    Codec,
+)
 from libs.common.topology import kind_of
 
 KEPT_BYTES: Final = 8 << 20
@@ -130,7 +138,10 @@ def named_in(queue: str, body: bytes, message_id: UUID) -> list[str]:
 
 def _title(item: object) -> str:
     frame = getattr(item, "frame", None)
-    kind = msgspec.json.decode(frame, type=_Typed).type if frame else ""
+    try:
+        kind = msgspec.json.decode(frame, type=_Typed).type if frame else ""
+    except UNREADABLE:
+        kind = "?"
     return f"{type(item).__name__} {kind}".rstrip()
 
 

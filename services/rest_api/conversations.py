@@ -6,6 +6,7 @@ from typing import Final
 import falcon
 import msgspec
 
+from libs.common.domain import permission
 from services.rest_api.authentication import caller_of
 from services.rest_api.bodies import answer, body_of
 from services.rest_api.commands import Commands
@@ -60,8 +61,8 @@ class Conversations:
         answer(response, Page[Conversation](self._presence.shown_in(items), next_cursor))
 
     def on_post(self, request: falcon.Request, response: falcon.Response) -> None:
-        if not caller_of(request).is_service:
-            raise Problem("NOT_PERMITTED")
+        if error := permission.creation_refusal(is_service=caller_of(request).is_service):
+            raise Problem(error)
         new = body_of(request, _NEW_CONVERSATION)
         if new.user1_id == new.user2_id:
             raise Problem("SAME_USER")

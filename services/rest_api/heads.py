@@ -9,7 +9,7 @@ from services.rest_api.soft_cache import SoftCache
 
 
 class Heads:
-    """Never fails, as `SoftCache`."""
+    """Never fails, as `SoftCache`. What can't be read counts as lost; the router mends it."""
 
     def __init__(self, cache: SoftCache, partitions: int) -> None:
         self._cache = cache
@@ -24,7 +24,10 @@ class Heads:
         if answers is None:
             return None, False
         head, warm = answers
-        return None if head is None else head_in(head), is_warm(warm)
+        try:
+            return None if head is None else head_in(head), is_warm(warm)
+        except ValueError:
+            return None, False
 
     def of_user(self, user_id: UUID) -> tuple[dict[UUID, int], list[bool]]:
         """Conversation → head as far as Redis has them, and by partition whether it is warm."""
@@ -34,4 +37,7 @@ class Heads:
         if answers is None:
             return {}, [False for _ in partitions]
         fields, *warm = answers
-        return heads_in(fields), [is_warm(value) for value in warm]
+        try:
+            return heads_in(fields), [is_warm(value) for value in warm]
+        except ValueError:
+            return {}, [False for _ in partitions]

@@ -10,6 +10,7 @@ from uuid import UUID
 import falcon
 import msgspec
 
+from libs.common.domain.text import normalized
 from services.rest_api.asked import MOST_CHARACTERS, Alternative, NothingAsked, alternatives
 from services.rest_api.problems import Problem
 
@@ -106,7 +107,7 @@ def id_in(request: falcon.Request, name: str) -> UUID | None:
 
 
 def asked_in(request: falcon.Request) -> tuple[Alternative, ...] | None:
-    """`q`; None if absent. Raises Problem."""
+    """`q`, in the form in which messages are kept; None if absent. Raises Problem."""
     text = request.get_param("q")
     if text is None:
         return None
@@ -115,7 +116,7 @@ def asked_in(request: falcon.Request) -> tuple[Alternative, ...] | None:
     if "\0" in text:
         raise Problem("INVALID_FIELD", "q holds U+0000.")
     try:
-        return alternatives(text)
+        return alternatives(normalized(text))
     except NothingAsked as nothing:
         raise Problem("INVALID_FIELD", str(nothing)) from None
 

@@ -6,8 +6,10 @@ the head is read before what it counts, so what is read next is at least as new.
 
 from uuid import UUID
 
+from libs.common.domain import permission
 from libs.common.domain.heads import is_behind
 from libs.common.domain.partition import partition_of
+from libs.common.domain.permission import Act
 from services.rest_api.commands import Commands
 from services.rest_api.freshness import partitions_behind
 from services.rest_api.heads import Heads
@@ -41,8 +43,8 @@ class Reading:
     def own_log(self, conversation_id: UUID, user_id: UUID) -> Log:
         """The same for one of its two users. Raises Problem NOT_PARTICIPANT besides."""
         log = self.log(conversation_id, user_id)
-        if user_id not in (log.user1_id, log.user2_id):
-            raise Problem("NOT_PARTICIPANT")
+        if error := permission.refusal(Act.READ, user_id, log):
+            raise Problem(error)
         return log
 
     def catch_up(self, user_id: UUID) -> None:

@@ -17,9 +17,10 @@ import msgspec
 from msgspec import UNSET
 
 from libs.common.cache import Lua
-from libs.common.domain.heads import COMPLETE, head_in
+from libs.common.domain.heads import ARCHIVED, COMPLETE
 from libs.common.keys import HEADS, RECENT, RECENT_MOST
 from libs.common.metrics import CACHE
+from libs.common.protocol.codec import UNREADABLE
 from libs.common.protocol.messages import Message
 from services.rest_api.hints import Hints
 from services.rest_api.reading import Reading
@@ -76,9 +77,13 @@ class Recent:
             if complete is None:
                 self._hints.recall(user_id)
             return None
-        if items is None or int(head) != head_in(told):
+        if items is None or head != told.rstrip(ARCHIVED):
             return None
-        return Newest(_ITEMS.decode(items), older == b"1")
+        try:
+            return Newest(_ITEMS.decode(items), older == b"1")
+        except UNREADABLE:
+            self._cache.forget(RECENT(conversation_id))
+            return None
 
     def _read(self, conversation_id: UUID) -> Newest:
         """Leaves it in the cache, too."""

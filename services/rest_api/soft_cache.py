@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import structlog
 
-from libs.common.cache import BlockingCache, CacheError, Lua
+from libs.common.cache import BlockingCache, CacheError, CacheRefusal, Lua
 
 SHUNNED_S: Final = 1.0
 """So long nobody else waits for a Redis that has just failed: each would wait for its time-out."""
@@ -26,7 +26,15 @@ class SoftCache:
             return None
         try:
             return self._cache.run(*commands)
+        except CacheRefusal as error:  # of one key; it is there for all others
+            log.error("redis refuses", reason=str(error))
+            return None
         except CacheError as error:
             self._away_until = monotonic() + SHUNNED_S
             log.warning("redis is away: reading behind a barrier", reason=str(error))
             return None
+
+    def forget(self, key: str) -> None:
+        """Deletes what can't be read, so nobody stumbles over it again; it is made anew."""
+        log.error("keys that aren't ours deleted", keys=[key])
+        self.run(("UNLINK", key))

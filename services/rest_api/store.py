@@ -68,6 +68,10 @@ class Log:
     archived_at: datetime | None
     head: int
 
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
+
 
 class Store:
     """Each call is one statement. Raises psycopg.OperationalError and the pool's own errors."""

@@ -42,8 +42,11 @@ class UnreadCounts:
         answers = self._cache.run(("HGETALL", UNREAD(user_id)))
         if answers is None or COMPLETE not in answers[0]:
             return None
-        return {
-            UUID(field.decode()): int(count)
-            for field, count in answers[0].items()
-            if field not in (COMPLETE, LOADING) and not field.startswith(COUNTED_AT.encode())
-        }
+        try:
+            return {
+                UUID(field.decode()): int(count)
+                for field, count in answers[0].items()
+                if field not in (COMPLETE, LOADING) and not field.startswith(COUNTED_AT.encode())
+            }
+        except ValueError:
+            return None

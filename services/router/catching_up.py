@@ -8,7 +8,9 @@ from typing import Final
 import msgspec
 import structlog
 
+from libs.common.domain import permission
 from libs.common.domain.heads import head_in, is_behind, is_warm
+from libs.common.domain.permission import Act
 from libs.common.domain.status import Status
 from libs.common.keys import HEADS, WARM
 from libs.common.protocol.deliveries import Answer
@@ -60,10 +62,9 @@ class CatchingUp:
         ref = ErrorRef("SYNC", conversation_id=sync.conversation_id)
         try:
             membership = await self._fresh(sync)
-            if membership is None:
-                return refusal("CONVERSATION_NOT_FOUND", ref)
-            if error := membership.refusal(sync.user_id):
-                return refusal(error, ref)
+            error = permission.refusal(Act.READ, sync.user_id, membership)
+            if error is not None or membership is None:
+                return refusal(error or "CONVERSATION_NOT_FOUND", ref)
             return await self._read(sync, membership)
         except PASSING as error:
             log.warning("sync failed", reason=repr(error))
@@ -75,7 +76,10 @@ class CatchingUp:
         batch.add("HGET", HEADS(sync.user_id), str(sync.conversation_id))
         batch.add("GET", WARM(self._station.partition))
         head, warm = await batch.run()
-        told = None if head is None else head_in(head)
+        try:
+            told = None if head is None else head_in(head)
+        except ValueError:  # not ours: as good as lost
+            told, warm = None, None
         membership = await self._around.store.membership(sync.conversation_id)
         stored = None if membership is None else membership.head
         if is_behind(told, stored, warm=is_warm(warm)):

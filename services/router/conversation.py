@@ -74,8 +74,9 @@ class Conversation:
     """Older ones that this batch has needed."""
     _identities: dict[tuple[UUID, UUID], Message] = field(default_factory=dict)
 
-    def has(self, user_id: UUID) -> bool:
-        return user_id in (self.user1_id, self.user2_id)
+    @property
+    def is_archived(self) -> bool:
+        return self.archived_at is not None
 
     def other(self, user_id: UUID) -> UUID:
         return self.user2_id if user_id == self.user1_id else self.user1_id

@@ -12,7 +12,7 @@ from libs.common.content import Incoming
 from libs.common.domain.moment import milliseconds
 from libs.common.domain.partition import id_beside, partition_of
 from libs.common.metrics import DEAD_LETTERS
-from libs.common.protocol.codec import EVENTS, MATCH, UNREADABLE
+from libs.common.protocol.codec import EVENTS, MATCH, UNREADABLE, reason_of
 from libs.common.protocol.events import CreateConversation, RemoveMatch
 from libs.common.topology import MATCH_CREATED, MATCH_REMOVED, events, matches
 
@@ -72,7 +72,7 @@ async def _forward_batch(channel: Channel, batch: list[Incoming], partitions: in
         try:
             event = _event(message, now, partitions)
         except (ValueError, *UNREADABLE) as error:
-            await _bury(channel, message, repr(error))
+            await _bury(channel, message, reason_of(error))
             continue
         partition = partition_of(event.match_id, partitions)
         by_partition.setdefault(partition, []).append(event)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 from uuid import UUID
 
 from libs.common.asking import Asking
+from libs.common.domain import permission
+from libs.common.domain.permission import Act
 from libs.common.protocol.events import (
     CreateConversation,
     DeleteMessage,
@@ -198,6 +200,12 @@ class _Wanted:
         return bool(self.ids or self.identities or self.unread or self.read)
 
     def add(self, event: Event, conversation: Conversation) -> None:
+        """Nothing for a stranger: the time that a look-up takes would tell what is known there."""
+        if isinstance(event, CreateConversation | RemoveMatch):
+            return
+        asker = event.sender_id if isinstance(event, Send) else event.user_id
+        if permission.refusal(Act.READ, asker, conversation):
+            return
         if isinstance(event, Send):
             if conversation.perhaps_older(event.sender_id, event.identity):
                 self.identities.add((event.sender_id, event.identity))
@@ -217,8 +225,4 @@ class _Wanted:
 
 def _is_up_to(event: MarkRead, conversation: Conversation) -> bool:
     """Whether it is about messages that it doesn't name and that aren't all at hand."""
-    return (
-        event.up_to_seq is not None
-        and conversation.has(event.user_id)
-        and conversation.has_older_unread(event.user_id)
-    )
+    return event.up_to_seq is not None and conversation.has_older_unread(event.user_id)

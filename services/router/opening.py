@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from libs.common.cache import Lua
-from libs.common.domain.heads import COMPLETE, LOADING, active_heads_in
+from libs.common.domain.heads import COMPLETE, LOADING, active_heads_in, is_ours
 from libs.common.keys import HEADS, UNREAD, Key
 from libs.common.protocol.deliveries import Delivery, Opened
 from libs.common.protocol.events import Here, Open, Recall
@@ -105,7 +105,11 @@ class Opening:
             # Gateways renew their sessions: so it outlives them, and says whom a leaving concerns.
             batch.add("EXPIRE", HEADS(user_id), HEADS.ttl)
         answers = (await batch.run())[::2]
-        return dict(zip(users, map(_fields, answers), strict=True))
+        hashes = dict(zip(users, map(_fields, answers), strict=True))
+        if spoiled := [user_id for user_id, fields in hashes.items() if not is_ours(fields)]:
+            await self._around.cache.forget([HEADS(user_id) for user_id in spoiled])
+            hashes |= {user_id: {} for user_id in spoiled}
+        return hashes
 
     async def _load_heads(self, users: list[UUID]) -> Hashes:
         """Fills the users' hashes from PostgreSQL; from then on `sequence.publish` keeps them."""

@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from libs.common.cache import Lua
-from libs.common.domain.heads import active_heads_in
+from libs.common.domain.heads import active_heads_in, is_ours
 from libs.common.domain.moment import rfc3339
 from libs.common.keys import (
     GATEWAY_USERS,
@@ -204,11 +204,12 @@ class Presence:
             await self._let_go(leaving, due)
 
     async def _let_go(self, leaving: str, due: Sequence[tuple[bytes, bytes]]) -> None:
-        here = await self._with(SESSIONS, [UUID(user.decode()) for user, _ in due])
-        for user, since in due:
-            user_id = UUID(user.decode())
+        # What isn't ours among them is only taken out.
+        leaving_users = [(one, since) for user, since in due if (one := sequence.id_in(user))]
+        here = await self._with(SESSIONS, [user_id for user_id, _ in leaving_users])
+        for user_id, since in leaving_users:
             if user_id not in here:
-                await self._leave(user_id, int(float(since)))
+                await self._leave(user_id, _moment(since))
         batch = self._cache.batch()
         for user, since in due:
             batch.script(_TAKEN, leaving, user, since)
@@ -220,6 +221,9 @@ class Presence:
         batch.add("HLEN", SESSIONS(user_id))
         batch.add("HGETALL", HEADS(user_id))
         _, sessions, heads = await batch.run()
+        if not is_ours(heads):
+            await self._cache.forget([HEADS(user_id)])
+            heads = {}
         if sessions:
             # One has come in between; its `Open` may have found the STATUS that we took.
             self.changes.put([Arrived(user_id, tuple(active_heads_in(heads)), is_news=False)])
@@ -241,7 +245,8 @@ class Presence:
     async def _look_for_dead_gateways(self) -> None:
         """What a dead gateway's sessions were is taken out; then their users are leaving."""
         silent = {
-            gateway.decode(): since for gateway, since in await self._since(GATEWAYS(), SILENT_MS)
+            gateway.decode(errors="replace"): since
+            for gateway, since in await self._since(GATEWAYS(), SILENT_MS)
         }
         for gateway_id in silent.keys() - self._buried:
             await self._bury(gateway_id, silent[gateway_id])
@@ -294,7 +299,12 @@ class Presence:
 
 
 def _ids(answer: Any) -> list[UUID]:  # noqa: ANN401 - a set in RESP3, or a script's list
-    return [UUID(user.decode()) for user in answer]
+    return [user_id for user in answer if (user_id := sequence.id_in(user))]
+
+
+def _moment(score: bytes) -> int:
+    """Milliseconds since 1970; what no gateway has written is long ago."""
+    return int(max(0.0, float(score)))
 
 
 def _parts(ids: Iterable[UUID]) -> Iterator[list[UUID]]:

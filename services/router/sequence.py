@@ -14,8 +14,10 @@ _CLAIM: Final = Lua("""
 local stored = redis.call('GET', KEYS[1])
 if stored then
     local epoch, head = string.match(stored, '^(%d+):(%d+)$')
-    if tonumber(epoch) > tonumber(ARGV[1]) then return epoch end
-    if epoch == ARGV[1] and head ~= ARGV[2] and head ~= ARGV[3] then return epoch end
+    if epoch and tonumber(epoch) < 2^53 then
+        if tonumber(epoch) > tonumber(ARGV[1]) then return epoch end
+        if epoch == ARGV[1] and head ~= ARGV[2] and head ~= ARGV[3] then return epoch end
+    end
 end
 redis.call('SET', KEYS[1], ARGV[1] .. ':' .. ARGV[3], 'EX', ARGV[4])
 return '0'
@@ -26,6 +28,7 @@ _NEXT_EPOCH: Final = Lua("""
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
 local stored = tonumber(redis.call('GET', KEYS[1]) or '0')
+if not stored or not (stored < 2^53) then stored = 0 end
 local epoch = string.format('%.0f', math.max(now, stored + 1, tonumber(ARGV[1]) + 1))
 redis.call('SET', KEYS[1], epoch, 'EX', ARGV[2])
 return epoch
@@ -183,7 +186,18 @@ async def sessions(cache: Cache, users: Collection[UUID]) -> dict[UUID, dict[UUI
 
 
 def _sessions(answer: dict[bytes, bytes] | list[bytes]) -> dict[UUID, str]:
-    pairs = (
-        answer.items() if isinstance(answer, dict) else zip(answer[::2], answer[1::2], strict=True)
-    )
-    return {UUID(session.decode()): gateway.decode() for session, gateway in pairs}
+    if not isinstance(answer, dict):
+        answer = dict(zip(answer[::2], answer[1::2], strict=True))
+    try:
+        return {UUID(session.decode()): gateway.decode() for session, gateway in answer.items()}
+    except ValueError:  # something among them isn't ours: nobody listens there
+        sessions = ((id_in(session), gateway) for session, gateway in answer.items())
+        return {one: gateway.decode(errors="replace") for one, gateway in sessions if one}
+
+
+def id_in(value: bytes) -> UUID | None:
+    """None for what isn't ours."""
+    try:
+        return UUID(value.decode())
+    except ValueError:
+        return None

@@ -38,10 +38,6 @@ class Membership(NamedTuple):
     def other(self, user_id: UUID) -> UUID:
         return self.user2_id if user_id == self.user1_id else self.user1_id
 
-    def refusal(self, user_id: UUID) -> str | None:
-        """Why this user may not see the conversation, a constant of `protocol.errors`."""
-        return None if user_id in (self.user1_id, self.user2_id) else "NOT_PARTICIPANT"
-
 
 class Unread(NamedTuple):
     """How much of a conversation a user had not read when its log stood at `head`."""

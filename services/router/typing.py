@@ -11,6 +11,8 @@ from uuid import UUID
 import structlog
 
 from libs.common.broker import Overloaded, Unroutable
+from libs.common.domain import permission
+from libs.common.domain.permission import Act
 from libs.common.keys import TYPING
 from libs.common.outbox import Outbox
 from libs.common.protocol import codec, writes
@@ -96,7 +98,7 @@ class TypingUsers:
                 told.append((signal.other_id, _frame(signal.conversation_id, signal.user_id, 0)))
                 continue
             membership = await self._membership(signal.conversation_id)
-            error = _refusal(signal, membership)
+            error = permission.refusal(Act.TYPE, signal.user_id, membership)
             if error is not None or membership is None:
                 batches.setdefault(signal.gateway_id, []).append(_refused(signal, error))
                 continue
@@ -142,8 +144,7 @@ class TypingUsers:
         """What memory or PostgreSQL say; None: there is no such conversation."""
         here = self._memory.conversation(conversation_id)
         if here is not None:
-            is_archived = here.archived_at is not None
-            return Membership(here.user1_id, here.user2_id, is_archived, here.head)
+            return Membership(here.user1_id, here.user2_id, here.is_archived, here.head)
         now = asyncio.get_running_loop().time()
         known_until, membership = self._known.get(conversation_id, (0.0, None))
         if membership is not None and now < known_until:
@@ -162,14 +163,6 @@ class TypingUsers:
             await self._station.channel.publish(typing().name, body, lasting=False)
         except (Unroutable, Overloaded) as error:
             log.info("typing not stored", reason=repr(error))
-
-
-def _refusal(signal: Typing, membership: Membership | None) -> str | None:
-    if membership is None:
-        return "CONVERSATION_NOT_FOUND"
-    if membership.is_archived and membership.refusal(signal.user_id) is None:
-        return "CONVERSATION_ARCHIVED"
-    return membership.refusal(signal.user_id)
 
 
 def _refused(signal: Typing, error: str | None) -> ToSession:

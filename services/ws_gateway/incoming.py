@@ -30,7 +30,7 @@ def read_frame(text: str) -> ClientFrame | BadFrame:
         return _decoder.decode(text)
     except msgspec.ValidationError as error:
         return _explain(text, f"{error}.")
-    except (msgspec.DecodeError, RecursionError):
+    except (msgspec.DecodeError, RecursionError, UnicodeEncodeError):
         # JSON to the standard library's reader, but not to msgspec: a lone surrogate.
         return _explain(text, "A string holds a lone surrogate.")
 

@@ -47,8 +47,10 @@ class System:
     def service_token(self) -> str:
         return self.token(uuid4(), scope="service")
 
-    async def open(self, user_id: UUID, *, via: Via = "header", url: str | None = None) -> Session:
-        return await Session.open(url or self.socket_url, self.token(user_id), via=via)
+    async def open(
+        self, user_id: UUID, *, via: Via = "header", url: str | None = None, **claims: object
+    ) -> Session:
+        return await Session.open(url or self.socket_url, self.token(user_id, **claims), via=via)
 
     def rest(self, user_id: UUID | None = None) -> httpx.AsyncClient:
         """A client of the REST API as this user, or as a service."""

@@ -1,7 +1,7 @@
 """Redis as an operator looks at it: the keys of the service description, read directly."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
@@ -44,8 +44,9 @@ class Keys:
 
 
 @asynccontextmanager
-async def open_keys() -> AsyncIterator[Keys]:
-    redis = Redis.from_url(os.environ["CHAT_REDIS_URL"])
+async def open_keys(variables: Mapping[str, str] = os.environ) -> AsyncIterator[Keys]:
+    """Of the stack under test, or of another by its variables."""
+    redis = Redis.from_url(variables["CHAT_REDIS_URL"])
     try:
         yield Keys(redis)
     finally:

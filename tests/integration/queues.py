@@ -4,6 +4,7 @@ import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import aio_pika
 
@@ -26,9 +27,11 @@ class Queues:
     def __init__(self, channel: aio_pika.abc.AbstractChannel) -> None:
         self._channel = channel
 
-    async def put(self, queue: str, body: bytes) -> None:
+    async def put(self, queue: str, body: bytes, **properties: Any) -> None:
         """Returns when it is confirmed."""
-        message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT)
+        message = aio_pika.Message(
+            body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, **properties
+        )
         await self._channel.default_exchange.publish(message, routing_key=queue)
 
     async def announce(self, routing_key: str, body: bytes) -> None:

@@ -78,6 +78,28 @@ async def test_bad_content_is_answered_with_a_reference(
         await proves_alive(session, conversation)
 
 
+async def test_content_is_kept_in_one_form(system: System, pair: Pair) -> None:
+    """NFC, without control characters, live and in history; a try in another form is the same."""
+    anna, ben, conversation = pair
+    typed, kept, client_id = (
+        "\tcafe\u0301\x1b[31m\r\n\u202eok\u200b ",
+        "café[31m\n\u202eok\u200b",
+        uuid4(),
+    )
+    async with await system.open(anna) as annas, await system.open(ben) as bens:
+        sent = await annas.send_message(conversation, typed, client_id)
+        again = await annas.send_message(conversation, kept, client_id)
+        assert (again["messageId"], again["seq"]) == (sent["messageId"], sent["seq"])
+        received = await bens.expect("MESSAGE_RECEIVED")
+        assert received["content"] == kept
+    [message] = await system.history(ben, conversation)
+    assert message["content"] == kept
+    async with system.rest(ben) as rest:
+        for asked in ("café", "cafe\u0301"):
+            found = (await rest.get("/messages/search", params={"q": asked})).json()
+            assert [hit["content"] for hit in found["items"]] == [kept], asked
+
+
 async def test_exactly_4000_characters_pass(system: System, pair: Pair) -> None:
     anna, ben, conversation = pair
     content = "\U0001f600" * 4_000

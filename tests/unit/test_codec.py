@@ -5,7 +5,7 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from libs.common.protocol.codec import EVENTS, WRITES, Codec
+from libs.common.protocol.codec import EVENTS, WRITES, Codec, reason_of
 from libs.common.protocol.events import Delivered, Event, Send
 from libs.common.protocol.writes import Barrier, MarkDelivered
 
@@ -74,3 +74,15 @@ def test_queues_do_not_mix() -> None:
     assert WRITES.decode(WRITES.encode([write, Barrier("queue", "1")]))[1] == []
     assert EVENTS.decode(EVENTS.encode([send()]))[1] == []
     assert WRITES.decode(EVENTS.encode([send()]))[0] == []
+
+
+@pytest.mark.parametrize(
+    "item", [["secret", 1], ["send", "secret"], {"secret": 1}, ["delivered", b"secret"], "secret"]
+)
+def test_a_reason_never_quotes_what_was_there(item: object) -> None:
+    """It goes into logs and headers; what was there may be somebody's message."""
+    for body in (msgspec.msgpack.encode([item]), b"\x91\x92\xa7secret\xff\x01"):
+        items, [malformed] = EVENTS.decode(body)
+        assert (items, "secret" in malformed.reason, bool(malformed.reason)) == ([], False, True)
+    broken = reason_of(UnicodeDecodeError("utf-8", b"secret\xff", 6, 7, "invalid start byte"))
+    assert "secret" not in broken

@@ -4,6 +4,7 @@ import asyncio
 from typing import cast
 
 import pamqp.frame
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pamqp.body import ContentBody
@@ -12,6 +13,7 @@ from pamqp.frame import FrameTypes
 from pamqp.header import ContentHeader
 from pamqp.heartbeat import Heartbeat
 
+from libs.common import tracing
 from libs.common.content import ContentStream, Incoming, Outcome
 
 NUMBER = 7
@@ -175,3 +177,37 @@ async def test_a_receiver_that_fails_stops_nothing() -> None:
     stream.channel(NUMBER, MOST_IN_FRAME).deliver_to("consumer", receive)
     stream.data_received(delivery(1, b"a") + delivery(2, b"bad") + delivery(3, b"b"))
     assert came == [b"a", b"b"]
+
+
+def test_a_queue_that_nobody_can_have_is_unroutable() -> None:
+    """And the outcomes of what follows are still its own."""
+
+    async def check() -> None:
+        stream, reader = stream_to(transport := Written())
+        channel = stream.channel(NUMBER, MOST_IN_FRAME)
+        for name in ("x" * 256, "\ud800"):
+            assert await channel.publish(name, b"", lasting=True) is Outcome.RETURNED
+        assert transport.data == b""
+        good = channel.publish("x" * 255, b"", lasting=True)
+        stream.data_received(marshalled(Basic.Ack(1)))
+        assert await good is Outcome.CONFIRMED
+        reader.feed_eof()
+
+    asyncio.run(check())
+
+
+def test_headers_that_cannot_be_read_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With tracing on, an odd table must not cost the connection, again and again."""
+    monkeypatch.setattr(tracing, "spans", object())
+
+    async def check() -> None:
+        stream, reader = stream_to(Written())
+        came: list[Incoming] = []
+        stream.channel(NUMBER, MOST_IN_FRAME).deliver_to("consumer", came.append)
+        whole = delivery(1, b"body")
+        for odd in (b"\x01ay", b"\x01aS", b"\xffaS"):
+            stream.data_received(whole.replace(b"\x01aS", odd))
+        assert [incoming.body for incoming in came] == [b"body"] * 3
+        reader.feed_eof()
+
+    asyncio.run(check())

@@ -8,7 +8,7 @@ from pamqp.commands import Basic
 from uuid_utils.compat import uuid7
 
 from libs.common.content import ContentStream, Outcome
-from libs.common.passages import ENTRY_BYTES, PASSAGES, Act, Entry, Passages
+from libs.common.passages import ENTRY_BYTES, PASSAGES, Act, Entry, Passages, named_in
 from libs.common.protocol.codec import DELIVERIES, EVENTS, WRITES
 from libs.common.protocol.deliveries import Answer, ToUser
 from libs.common.protocol.events import Delivered, Send
@@ -145,3 +145,10 @@ async def test_what_no_queue_took_is_not_called_confirmed() -> None:
     assert await outcome is Outcome.RETURNED
     [found] = PASSAGES.of(message_id)
     assert found.outcome == "RETURNED"
+
+
+def test_a_frame_that_cannot_be_read_has_no_type() -> None:
+    """Whatever came into a gateway's queue, whoever asks where a message went gets an answer."""
+    message_id, user = uuid4(), uuid4()
+    body = DELIVERIES.encode([ToUser(user, uuid4(), 3, b"\xff no frame", message_id)])
+    assert named_in("chat.deliveries.gateway", body, message_id) == ["ToUser ?"]

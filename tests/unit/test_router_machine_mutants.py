@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from libs.common.domain import permission
 from services.router import rules
 from services.router.conversation import Conversation
 from services.router.memory import Memory, _Wanted
@@ -38,13 +39,18 @@ MUTANTS = (
     ),
     Mutant(
         "archived, but takes messages",
-        sending.send,
-        "conversation.archived_at is not None",
+        permission.refusal,
+        "conversation.is_archived",
         "False",
     ),
-    Mutant("strangers may send", sending.send, "or not conversation.has(event.sender_id)", ""),
+    Mutant(
+        "strangers may send",
+        sending.send,
+        "permission.refusal(Act.SEND, event.sender_id, conversation)",
+        "None",
+    ),
     Mutant("another time at each try", sending._sent, "message.created_at", "event.accepted_at"),
-    Mutant("NOT_SENDER forgotten", deleting._refusal, "message.sender_id == event.user_id", "True"),
+    Mutant("NOT_SENDER forgotten", permission.message_refusal, "user_id != sender_id", "False"),
     Mutant("deleted, but counts as unread", deleting._delete, "message.is_unread", "False"),
     Mutant(
         "READ sinks to DELIVERED",
@@ -58,7 +64,12 @@ MUTANTS = (
         "message.delivered_at == event.delivered_at",
         "False",
     ),
-    Mutant("strangers read", receipts._refusal, "not conversation.has(event.user_id)", "False"),
+    Mutant(
+        "strangers read",
+        receipts._refusal,
+        "permission.refusal(Act.MARK_READ, event.user_id, conversation)",
+        "None",
+    ),
     Mutant("an entry names too many", receipts._chunks, "ENTRY_MOST", "99"),
     Mutant("no recount at a reading", receipts._tell_read, "decided.recount", "(lambda *_: None)"),
     Mutant("the mark is one too far", Conversation.raise_read_mark, "[0].seq - 1", "[0].seq"),

@@ -5,10 +5,11 @@ from uuid import UUID, uuid4
 
 from libs.common.asking import Asking
 from libs.common.protocol import frames, writes
-from libs.common.protocol.events import MarkRead, Send
+from libs.common.protocol.events import DeleteMessage, MarkRead, Send
 from services.router import rules
 from services.router.conversation import Conversation
 from services.router.deciding import new_messages
+from services.router.known_ids import KnownIds
 from services.router.memory import Memory
 from services.router.rules.decisions import Decisions
 from services.router.store import Store
@@ -107,3 +108,17 @@ def test_what_was_idle_since_the_last_barrier_needs_none() -> None:
     assert use(chats[3], changes=False) == 0
     assert use(chats[0], changes=False) == 1, "what has changed since the barrier was forgotten"
     assert use(chats[1], changes=False) == 0, "no more since"
+
+
+def test_a_stranger_costs_no_look_up() -> None:
+    """Else the time that a refusal takes would tell which messages are in the conversation."""
+    chat = conversation()
+    here, unknown = memory(chat), [uuid4()]
+    for user, costs in ((ANNA, True), (BEN, True), (EVE, False)):
+        read = MarkRead(chat.conversation_id, user, unknown, None, 9)
+        delete = DeleteMessage(chat.conversation_id, user, unknown[0], 9)
+        assert here.lacks([read]) is here.lacks([delete]) is costs
+    chat.older_ids = KnownIds()
+    chat.older_ids.add_everything()
+    assert here.lacks([send(chat, ANNA, None)])
+    assert not here.lacks([send(chat, EVE, None)])

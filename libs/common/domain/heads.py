@@ -18,13 +18,20 @@ router that is about to set it. Each token is used once: another one means that 
 """
 
 
+_DIGITS_MOST: Final = 18
+"""A log as long as that would be older than the universe; PostgreSQL's bigint has room for it."""
+
+
 def head_in(value: bytes) -> int:
-    """The number in one field of HEADS."""
-    return int(value.rstrip(ARCHIVED))
+    """The number in one field of HEADS. Raises ValueError for what isn't ours."""
+    digits = value.rstrip(ARCHIVED)
+    if not digits.isdigit() or len(digits) > _DIGITS_MOST:
+        raise ValueError("no head")
+    return int(digits)
 
 
 def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
-    """Conversation → head in HEADS(user), of all that were told."""
+    """Conversation → head in HEADS(user), of all that were told. Raises ValueError as `head_in`."""
     return {
         UUID(field.decode()): head_in(head)
         for field, head in fields.items()
@@ -35,6 +42,15 @@ def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
 def active_heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
     """The same without those that are archived."""
     return heads_in({field: head for field, head in fields.items() if not head.endswith(ARCHIVED)})
+
+
+def is_ours(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether HEADS(user) can be read. If not it is to be deleted, and loaded anew."""
+    try:
+        heads_in(fields)
+    except ValueError:
+        return False
+    return True
 
 
 def is_warm(value: bytes | None) -> bool:

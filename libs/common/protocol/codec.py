@@ -1,5 +1,6 @@
 """Bytes ↔ batches. One AMQP message carries many items: a msgpack array of tagged arrays."""
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Generic, TypeVar
@@ -19,6 +20,8 @@ T = TypeVar("T")
 UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes of any kind; RecursionError for what is nested too deep."""
 
+_QUOTED: Final = re.compile("'.*'", re.DOTALL)
+
 PART_BYTES: Final = 1 << 20
 """RabbitMQ 4 closes a channel on a body above 16 MiB; long ones also hold up what is behind."""
 
@@ -34,6 +37,15 @@ class Malformed:
 
     body: bytes
     reason: str
+
+
+def reason_of(error: Exception) -> str:
+    """Why a body can't be read, for logs and `chat.dead`: where, and what was expected.
+
+    Never what was there, which may be somebody's message: msgspec quotes a tag that it doesn't
+    know, and a UnicodeDecodeError holds all of it.
+    """
+    return f"{type(error).__name__}: {_QUOTED.sub('…', str(error))}"
 
 
 class Codec(Generic[T]):
@@ -66,14 +78,14 @@ class Codec(Generic[T]):
         try:
             raws = self._raw.decode(body)
         except UNREADABLE:
-            return [], [Malformed(body, str(error))]
+            return [], [Malformed(body, reason_of(error))]
         items: list[T] = []
         malformed: list[Malformed] = []
         for raw in raws:
             try:
                 items.append(self._item.decode(raw))
             except UNREADABLE as reason:
-                malformed.append(Malformed(_BATCH_OF_ONE + bytes(raw), str(reason)))
+                malformed.append(Malformed(_BATCH_OF_ONE + bytes(raw), reason_of(reason)))
         return items, malformed
 
     def naming(self, body: bytes, message_id: UUID) -> list[T]:

@@ -2,7 +2,9 @@
 
 from uuid import UUID
 
+from libs.common.domain import permission
 from libs.common.domain.moment import rfc3339
+from libs.common.domain.permission import Act
 from libs.common.protocol import frames, writes
 from libs.common.protocol.events import ArchiveConversation, CreateConversation, RemoveMatch
 from libs.common.protocol.replies import ConversationReady, Refused
@@ -46,9 +48,10 @@ def archive(
     event: ArchiveConversation, conversation: Conversation | None, decided: Decisions
 ) -> None:
     """By one of its users, for both; again is the same."""
-    if conversation is None or not conversation.has(event.user_id):
-        error = "CONVERSATION_NOT_FOUND" if conversation is None else "NOT_PARTICIPANT"
+    error = permission.refusal(Act.ARCHIVE, event.user_id, conversation)
+    if error is not None or conversation is None:
         ref = frames.ErrorRef(conversation_id=event.conversation_id)
+        error = error or "CONVERSATION_NOT_FOUND"
         decided.refuse(error, ref, origin=None, reply_to=event.reply_to)
         return
     _archive(conversation, event.user_id, event.archived_at, decided)
@@ -98,7 +101,7 @@ def _announce_created(conversation: Conversation, decided: Decisions) -> None:
 def _archive(
     conversation: Conversation, actor_id: UUID | None, at: int, decided: Decisions
 ) -> None:
-    if conversation.archived_at is None:
+    if not conversation.is_archived:
         seq = conversation.head + 1
         conversation.archived_at, conversation.archived_seq = at, seq
         decided.grow(

@@ -1,6 +1,8 @@
 """Deletion: the content goes for both, the tombstone stays."""
 
+from libs.common.domain import permission
 from libs.common.domain.moment import rfc3339
+from libs.common.domain.permission import Act
 from libs.common.protocol import frames
 from libs.common.protocol.events import DeleteMessage
 from libs.common.protocol.writes import DeleteContent
@@ -27,11 +29,11 @@ def delete(event: DeleteMessage, conversation: Conversation | None, decided: Dec
 def _refusal(
     event: DeleteMessage, conversation: Conversation | None, message: Message | None
 ) -> str | None:
-    if conversation is None or message is None:
-        return "MESSAGE_NOT_FOUND"
-    if not conversation.has(event.user_id):
-        return "NOT_PARTICIPANT"
-    return None if message.sender_id == event.user_id else "NOT_SENDER"
+    if conversation is None:
+        return "MESSAGE_NOT_FOUND"  # the asker has named no conversation, only a message
+    return permission.refusal(
+        Act.DELETE, event.user_id, conversation
+    ) or permission.message_refusal(Act.DELETE, event.user_id, message and message.sender_id)
 
 
 def _delete(

@@ -3,7 +3,9 @@
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
+from libs.common.domain import permission
 from libs.common.domain.moment import rfc3339
+from libs.common.domain.permission import Act
 from libs.common.domain.status import Status
 from libs.common.protocol import frames, writes
 from libs.common.protocol.events import Delivered, MarkRead
@@ -16,7 +18,8 @@ Entries = list[tuple[int, list[Message]]]
 
 def delivered(event: Delivered, conversation: Conversation | None, decided: Decisions) -> None:
     """The recipient has these messages (promise 5): those that were only SENT rise."""
-    if conversation is None or not conversation.has(event.user_id):
+    error = permission.refusal(Act.READ, event.user_id, conversation)
+    if error is not None or conversation is None:
         return
     named = [conversation.message(message_id) for message_id in event.message_ids]
     theirs = [known for known in named if known and known.sender_id != event.user_id]
@@ -68,17 +71,18 @@ def mark_read(event: MarkRead, conversation: Conversation | None, decided: Decis
 
 
 def _refusal(event: MarkRead, conversation: Conversation | None) -> str | None:
-    if conversation is None:
-        return "CONVERSATION_NOT_FOUND"
-    if not conversation.has(event.user_id):
-        return "NOT_PARTICIPANT"
-    if event.up_to_seq is not None:
-        return None
+    error = permission.refusal(Act.MARK_READ, event.user_id, conversation)
+    if error is not None or conversation is None or event.up_to_seq is not None:
+        return error
     named = [conversation.message(message_id) for message_id in event.message_ids]
-    if None in named:
+    refusals = {
+        permission.message_refusal(Act.MARK_READ, event.user_id, message and message.sender_id)
+        for message in named
+    }
+    if "MESSAGE_NOT_FOUND" in refusals:
         return "MESSAGE_NOT_FOUND"
-    theirs = any(message and message.sender_id != event.user_id for message in named)
-    return None if theirs else "NOT_RECIPIENT"
+    # Own ones among the other's don't count; nothing but own ones is refused.
+    return None if None in refusals else "NOT_RECIPIENT"
 
 
 def _named(event: MarkRead, conversation: Conversation) -> list[Message]:

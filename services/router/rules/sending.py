@@ -1,6 +1,8 @@
 """SEND_MESSAGE: a message, or a further try of one (promise 4)."""
 
+from libs.common.domain import permission
 from libs.common.domain.moment import rfc3339
+from libs.common.domain.permission import Act
 from libs.common.domain.permit import Permit
 from libs.common.protocol import frames
 from libs.common.protocol.events import Origin, Send
@@ -13,8 +15,7 @@ def needs_permit(event: Send, conversation: Conversation | None) -> bool:
     """Whether it would be a new message: only those count against the rate limit."""
     return (
         conversation is not None
-        and conversation.has(event.sender_id)
-        and conversation.archived_at is None
+        and permission.refusal(Act.SEND, event.sender_id, conversation) is None
         and not _known(event, conversation)
     )
 
@@ -23,15 +24,13 @@ def send(
     event: Send, conversation: Conversation | None, permit: Permit, decided: Decisions
 ) -> None:
     """`permit` matters to a new message alone; its time becomes the message's."""
-    if conversation is None or not conversation.has(event.sender_id):
-        error = "CONVERSATION_NOT_FOUND" if conversation is None else "NOT_PARTICIPANT"
-        decided.answer(_origin(event), refusal(error, _ref(event)))
-        return
-    message = _known(event, conversation)
+    error = permission.refusal(Act.SEND, event.sender_id, conversation)
+    # Sent before it was archived it is answered as ever. A stranger has sent nothing.
+    message = conversation and _known(event, conversation)
     if message is not None:
         decided.duplicates += 1
-    elif conversation.archived_at is not None:
-        decided.answer(_origin(event), refusal("CONVERSATION_ARCHIVED", _ref(event)))
+    elif error is not None or conversation is None:
+        decided.answer(_origin(event), refusal(error or "CONVERSATION_NOT_FOUND", _ref(event)))
         return
     elif permit.granted_at is None:
         limited = refusal("RATE_LIMITED", _ref(event), permit.retry_after_ms)

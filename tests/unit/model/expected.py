@@ -113,11 +113,13 @@ class Expected:
 
     def delete(self, event: DeleteMessage) -> Outcome:
         chat = self.conversations.get(event.conversation_id)
-        message = chat.messages.get(event.message_id) if chat else None
-        if chat is None or message is None:
+        if chat is None:
             return Outcome("MESSAGE_NOT_FOUND")
         if event.user_id not in chat.users:
             return Outcome("NOT_PARTICIPANT")
+        message = chat.messages.get(event.message_id)
+        if message is None:
+            return Outcome("MESSAGE_NOT_FOUND")
         if message.sender_id != event.user_id:
             return Outcome("NOT_SENDER")
         message.is_deleted = True

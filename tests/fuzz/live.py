@@ -1,0 +1,133 @@
+"""The other part of `make fuzz`: a whole system that gets generated frames, messages and calls."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis.strategies import SearchStrategy
+
+from libs.client.session import Session, SessionClosed
+from libs.common.domain.partition import partition_of
+from libs.common.protocol.frames import ClientFrame
+from libs.common.topology import typing
+from tests.chaos.house import Whole, whole_stack
+from tests.fuzz.typed import UNIONS
+from tests.fuzz.values import arrays, objects
+from tests.integration.conftest import System
+from tests.integration.keys import open_keys
+from tests.integration.queues import Queues, open_queues
+from tests.integration.unharmed import unharmed
+from tests.integration.watching import PARTITIONS
+
+EACH = 100
+"""Frames, and messages for each queue, in one round."""
+NO_LIMITS = {
+    f"CHAT_{name}": "1000000"
+    for name in (
+        "MESSAGES_PER_SECOND",
+        "CALLS_PER_SECOND",
+        "SYNCS_PER_SECOND",
+        "READS_PER_SECOND",
+        "TYPING_PER_SECOND",
+        "CONNECTS_PER_MINUTE",
+    )
+}
+CLOSES = {1007, 1009, 4400, 4401}
+"""What a bad frame may close its own connection with."""
+
+
+async def run_live(seconds: float) -> Counter[str]:
+    """How many of each were sent. Raises AssertionError when anything but the sender suffers."""
+    sent: Counter[str] = Counter()
+    async with whole_stack("fuzz", settings=NO_LIMITS) as whole:
+        with unharmed(whole.house):
+            ends = monotonic() + seconds
+            while monotonic() < ends:
+                await _round(whole, sent)
+                print(f"  {sum(sent.values()):>8,} frames and messages sent", flush=True)
+    return sent
+
+
+async def _round(whole: Whole, sent: Counter[str]) -> None:
+    system = whole.system
+    anna, ben = uuid4(), uuid4()
+    conversation = await system.conversation(anna, ben)
+    frames = await asyncio.to_thread(drawn, objects(ClientFrame), EACH)
+    texts = [json.dumps(_about(frame, str(conversation))) for frame in frames]
+    await _send_frames(system, anna, texts)
+    sent["frames"] += len(texts)
+    async with open_queues(whole.house.variables) as queues:
+        for name, union in UNIONS.items():
+            bodies = await asyncio.to_thread(drawn, arrays(union), EACH)
+            for queue in await _queues_of(name, partition_of(conversation, PARTITIONS), whole):
+                await _put_all(queues, queue, bodies)
+                sent[name] += len(bodies)
+        async with await system.open(anna) as annas, await system.open(ben) as bens:
+            message = await annas.send_message(conversation, "still here")
+            await bens.expect("MESSAGE_RECEIVED", messageId=message["messageId"])
+        assert message["messageId"] in str(await system.history(ben, conversation))
+        await queues.take_dead()
+
+
+def _about(frame: dict[str, Any], conversation: str) -> dict[str, Any]:
+    """Half of them are about what is there."""
+    known = isinstance(frame.get("conversationId"), str) and len(json.dumps(frame)) % 2
+    return frame | {"conversationId": conversation} if known else frame
+
+
+async def _send_frames(system: System, user: Any, texts: Sequence[str]) -> None:
+    session: Session | None = None
+    for text in texts:
+        session = session or await system.open(user)
+        try:
+            await session.send_text(text)
+            await session.send_frame({"type": "PING"})
+            await session.expect("PONG", after=len(session.received))
+        except SessionClosed as closed:
+            if closed.code not in CLOSES:
+                raise AssertionError(f"closed by {text!r}") from closed
+            session = None
+    if session is not None:
+        await session.close()
+
+
+async def _queues_of(name: str, partition: int, whole: Whole) -> list[str]:
+    match name:
+        case "deliveries":
+            async with open_keys(whole.house.variables) as keys:
+                found = await keys.redis.zrange("ws:gateways", 0, -1)
+            return [f"chat.deliveries.{gateway.decode()}" for gateway in found]
+        case "typing":
+            return [typing().name]
+        case "replies":
+            return []  # of each asker's own name; what comes there unasked nobody waits for
+        case _:
+            return [f"chat.{name}.{partition}"]
+
+
+async def _put_all(queues: Queues, queue: str, bodies: Sequence[bytes]) -> None:
+    await asyncio.gather(*(queues.put(queue, body) for body in bodies))
+
+
+def drawn(strategy: SearchStrategy[Any], count: int) -> list[Any]:
+    """Values as hypothesis draws them, the next ones at each call."""
+    found: list[Any] = []
+
+    @settings(
+        max_examples=count,
+        deadline=None,
+        database=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(strategy)
+    def collect(value: Any) -> None:
+        found.append(value)
+
+    collect()
+    return found
