@@ -53,7 +53,7 @@ _ROWS: Final = (
     Refusal(
         431,
         "HEADERS_TOO_LARGE",
-        "The request's headers are longer than 16 KiB. Send fewer cookies or a shorter token.",
+        "A header is longer than 8 KiB, or all are than 16. Send fewer cookies or a shorter token.",
     ),
     Refusal(500, "INTERNAL", "Something failed on our side. Repeat with the same clientMessageId."),
     Refusal(503, "GATEWAY_FULL", "This server is full. Repeat after Retry-After."),
