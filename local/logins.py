@@ -5,6 +5,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -47,11 +48,10 @@ def password(layout: Layout, login: str) -> str:
     return str(known[login])
 
 
-def logins(layout: Layout, variable: str) -> dict[str, str]:
-    """By role, the password at the server which that variable names."""
-    return {
-        role: password(layout, login_of(role)) for role, used in USES.items() if variable in used
-    }
+def at(layout: Layout, variable: str) -> dict[str, str]:
+    """By login, its password, of the server which that variable names."""
+    names = [login_of(role) for role, used in USES.items() if variable in used]
+    return {name: password(layout, name) for name in names}
 
 
 def role_variables(
@@ -78,22 +78,18 @@ def _as(login: str, word: str, url: str) -> str:
 
 def rabbitmq_definitions(layout: Layout) -> dict[str, Any]:
     """All users of the broker and their permissions; RabbitMQ takes them at each start."""
-    words = logins(layout, "CHAT_AMQP_URL")
-    grants = {role: privileges.permissions(role) for role in words}
+    roles = [role for role, used in USES.items() if "CHAT_AMQP_URL" in used]
     return {
         "vhosts": [{"name": "/"}],
         "users": [
             _user(ADMIN, password(layout, ADMIN), "administrator"),
             # Whoever has run an earlier release has it, with the password that everybody knows.
             {"name": "guest", "password_hash": "", "tags": ""},
-            *(_user(login_of(role), word, "") for role, word in words.items()),
+            *(_user(name, word, "") for name, word in at(layout, "CHAT_AMQP_URL").items()),
         ],
         "permissions": [
-            _permission(ADMIN, ".*", ".*", ".*"),
-            *(
-                _permission(login_of(role), grant.configure, grant.write, grant.read)
-                for role, grant in grants.items()
-            ),
+            _permission(ADMIN, privileges.Permissions(".*", ".*", ".*")),
+            *(_permission(login_of(role), privileges.permissions(role)) for role in roles),
         ],
     }
 
@@ -109,15 +105,17 @@ def _user(name: str, word: str, tags: str) -> dict[str, str]:
     }
 
 
-def _permission(user: str, configure: str, write: str, read: str) -> dict[str, str]:
-    return {"user": user, "vhost": "/", "configure": configure, "write": write, "read": read}
+def _permission(user: str, granted: privileges.Permissions) -> dict[str, str]:
+    return {"user": user, "vhost": "/", **asdict(granted)}
 
 
 def redis_users(layout: Layout) -> str:
     """Redis' ACL file."""
     lines = [_redis_user("default", password(layout, ADMIN), ["~*", "&*", "+@all"])]
-    for role, word in logins(layout, "CHAT_REDIS_URL").items():
-        lines.append(_redis_user(login_of(role), word, privileges.acl(role)))
+    for role, used in USES.items():
+        if "CHAT_REDIS_URL" in used:
+            name = login_of(role)
+            lines.append(_redis_user(name, password(layout, name), privileges.acl(role)))
     return "\n".join(lines) + "\n"
 
 

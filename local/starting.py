@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from libs.common.domain.role import login_of
 from local import (
     development,
     edge,
@@ -96,9 +95,7 @@ class Starting:
         if "postgres" in self._private:
             port = self._ports["postgres"]
             postgres.create_database(layout, port, fresh=fresh)
-            words = logins.logins(layout, environment.SERVERS["postgres"])
-            by_login = {login_of(role): word for role, word in words.items()}
-            postgres.create_logins(layout, port, by_login)
+            postgres.create_logins(layout, port, logins.at(layout, "CHAT_DATABASE_URL"))
         # RabbitMQ takes seconds to boot; the migration fits in.
         self._migrate(inherited, while_waiting_for=("redis", "rabbitmq"), variables=variables)
         self._start_roles()

@@ -142,41 +142,13 @@ def _any_of(patterns: set[str]) -> str:
 # ------------------------------------------------------------------------------- Redis
 
 COMMANDS: Final = frozenset(
-    [
-        "del",
-        "evalsha",
-        "exists",
-        "expire",
-        "get",
-        "getex",
-        "hdel",
-        "hget",
-        "hgetall",
-        "hlen",
-        "hmget",
-        "hset",
-        "mget",
-        "pexpire",
-        "ping",
-        "role",
-        "sadd",
-        "script|load",
-        "select",
-        "set",
-        "smembers",
-        "srem",
-        "time",
-        "unlink",
-        "zadd",
-        "zcard",
-        "zcount",
-        "zrange",
-        "zrangebyscore",
-        "zrem",
-        "zremrangebyrank",
-        "zremrangebyscore",
-        "zscore",
-    ]
+    (
+        *("evalsha", "ping", "role", "script|load", "select", "time"),
+        *("del", "exists", "expire", "get", "getex", "mget", "pexpire", "set", "unlink"),
+        *("hdel", "hget", "hgetall", "hlen", "hmget", "hset", "sadd", "smembers", "srem"),
+        *("zadd", "zcard", "zcount", "zrange", "zrangebyscore", "zrem", "zremrangebyrank"),
+        *("zremrangebyscore", "zscore"),
+    )
 )
 """All that our code and its scripts use. None reaches a key that isn't named (KEYS, FLUSHALL), the
 server (CONFIG, DEBUG, ACL, SCRIPT KILL) or other connections (CLIENT, MONITOR)."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from random import Random
 from time import perf_counter
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 from uuid import UUID
 
 from local import environment, postgres, readiness
@@ -72,23 +72,15 @@ class Party:
 
 
 class Servers:
-    """The servers themselves, past any proxy."""
+    """The servers themselves, past any proxy, as their administrator."""
 
     def __init__(self, stack: Stack) -> None:
         self._layout = stack.layout
         self._ports = remembered_ports(stack.layout.ports)
-
-    @property
-    def redis(self) -> str:
-        return f"redis://127.0.0.1:{self._ports['redis']}/0"
-
-    @property
-    def amqp(self) -> str:
-        return f"amqp://guest:guest@127.0.0.1:{self._ports['rabbitmq']}/"
-
-    @property
-    def database(self) -> str:
-        return postgres.database_url(self._layout, self._ports["postgres"])
+        variables = stack.environment()
+        self.redis: Final = variables["CHAT_REDIS_URL"]
+        self.amqp: Final = variables["CHAT_AMQP_URL"]
+        self.database: Final = variables["CHAT_DATABASE_URL"]
 
     async def answers(self, server: str) -> None:
         """Waits until postgres, redis or rabbitmq does its work. Raises Unexpected after 60 s."""

@@ -62,7 +62,7 @@ def locked(lock: str) -> dict[str, str]:
     return {entry.partition("==")[0]: entry for entry in entries if "==" in entry}
 
 
-@pytest.mark.parametrize("role", [*ROLES, "migrations"])
+@pytest.mark.parametrize("role", [*ROLES, "migrations", "privacy"])
 def test_a_lock_is_the_part_of_the_whole_that_its_role_needs(role: str) -> None:
     """Else: make role-locks."""
     own, whole = locked(f"requirements/{role}.lock"), locked("requirements.lock")
@@ -176,6 +176,16 @@ async def test_the_image_of_migrations_makes_the_tables(folder: Path, empty_data
     database = await asyncpg.connect(empty_database)
     assert await database.fetchval("SELECT count(*) FROM messages") == 0
     await database.close()
+
+
+async def test_the_image_of_privacy_exports_and_erases_nobody(folder: Path) -> None:
+    image = await asyncio.to_thread(Image.build, "privacy", folder)
+    found = environments.of_role(Layout(os.environ["CHAT_STACK"]), "privacy")
+    variables = {name: value for name, value in found.items() if name.startswith("CHAT_")}
+    for arguments in ((), ("export", str(uuid4())), ("erase", str(uuid4()))):
+        process = image.start(variables, *arguments)
+        said, _ = await asyncio.to_thread(process.communicate, timeout=ENDS_WITHIN_S)
+        assert process.returncode == 0, said.decode()
 
 
 def test_the_image_of_the_edge_holds_a_configuration_that_nginx_takes(folder: Path) -> None:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from libs.client.session import Frame, Refused
 from libs.common.domain.heads import WARM_MARK
 from libs.common.domain.partition import partition_of
+from libs.common.domain.role import login_of
 from libs.common.keys import HEADS, SEQ, UNREAD, WARM
 from libs.common.topology import signals
 from local.roles import ROUTER
@@ -129,7 +130,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
         Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
     ):
         # Here every router stands still after the confirmed write and before it tells anyone.
-        await redis.execute_command("ACL", "SETUSER", "default", "-hgetall")  # type: ignore[no-untyped-call]
+        await redis.execute_command("ACL", "SETUSER", login_of(ROUTER.name), "-hgetall")  # type: ignore[no-untyped-call]
         async with asyncio.TaskGroup() as tasks:
             try:
                 for chat in chats:
@@ -137,7 +138,7 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
                 await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
                 killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
             finally:
-                await redis.execute_command("ACL", "SETUSER", "default", "+hgetall")  # type: ignore[no-untyped-call]
+                await redis.execute_command("ACL", "SETUSER", login_of(ROUTER.name), "+hgetall")  # type: ignore[no-untyped-call]
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
