@@ -61,13 +61,21 @@ def prepare(layout: Layout) -> None:
 
 
 def program(layout: Layout, port: int) -> Program:
-    """The server, with PostgreSQL's defaults but for where it listens (fsync stays on)."""
+    """The server, with PostgreSQL's defaults but for where it listens and what it logs.
+
+    fsync stays on.
+    """
     options = {
         "listen_addresses": "127.0.0.1",
         "port": str(port),
         # Everybody here uses TCP, and a deep clone's path would be too long for a socket.
         "unix_socket_directories": "",
         "max_connections": "200",
+        # A statement's values are what users write, and so is a row that an error shows: neither
+        # is logged, also where somebody has slow statements logged.
+        "log_parameter_max_length": "0",
+        "log_parameter_max_length_on_error": "0",
+        "log_error_verbosity": "terse",
     }
     settings = [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     server = _binaries(layout.postgres) / "postgres"

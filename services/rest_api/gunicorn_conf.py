@@ -39,6 +39,12 @@ class _StructuredLogger(glogging.Logger):  # type: ignore[misc]
         self.error_log.propagate = True
         self.error_log.setLevel(logging.INFO)
 
+    def warning(self, msg: str, *args: object, **kwargs: object) -> None:
+        """Without the line of a request that could not be read: a token may stand in it."""
+        if msg.startswith("Invalid request"):
+            msg = msg.partition(": ")[0]
+        super().warning(msg, *args, **kwargs)
+
 
 bind = f"{_settings.listen_host}:{_settings.listen_port}"
 workers = _settings.rest_workers

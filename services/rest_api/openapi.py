@@ -94,6 +94,19 @@ _OF_STATUS: Final = {
 _OF_A_CALL: Final = ("RateLimit", "RateLimit-Policy")
 
 
+_FOUND_IN: Final = {
+    "createConversation": {"conversationId": "$response.body#/conversationId"},
+    "listConversations": {"conversationId": "$response.body#/items/0/conversationId"},
+    "listMessages": {"messageId": "$response.body#/items/0/messageId"},
+    "searchMessages": {
+        "conversationId": "$response.body#/items/0/conversationId",
+        "messageId": "$response.body#/items/0/messageId",
+    },
+    "syncConversation": {"messageId": "$response.body#/messages/0/messageId"},
+}
+"""By operation, what its answer names that others take: their links."""
+
+
 def document() -> dict[str, Any]:
     """The whole of it, as JSON has it; each call makes a new one."""
     paths: dict[str, dict[str, Any]] = {}
@@ -124,6 +137,11 @@ def address(operation: Operation) -> str:
     )
 
 
+def names_in(operation: Operation) -> list[str]:
+    """Of its path, as clients read them."""
+    return [camel(part[1:-1]) for part in operation.path.split("/") if part.startswith("{")]
+
+
 def _types() -> list[Any]:
     found: list[Body] = []
     for operation in OPERATIONS:
@@ -151,9 +169,9 @@ def _operation(operation: Operation) -> dict[str, Any]:
 
 
 def _parameters(operation: Operation) -> list[dict[str, Any]]:
-    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
     path = [
-        {"name": camel(name), "in": "path", "required": True, "schema": _UUID} for name in names
+        {"name": name, "in": "path", "required": True, "schema": _UUID}
+        for name in names_in(operation)
     ]
     query = [
         {
@@ -188,9 +206,23 @@ def _answers(operation: Operation) -> dict[str, Any]:
         str(status): _response(HTTPStatus(status).phrase, (*own, *always), _content(body))
         for status, body in operation.answers.items()
     }
+    if links := _links(operation):
+        for response in made.values():
+            response["links"] = links
     if operation.has_etag:
         made["304"] = _response(HTTPStatus.NOT_MODIFIED.phrase, (*own, *always), None)
     return made
+
+
+def _links(operation: Operation) -> dict[str, Any]:
+    """What can be asked next, with what this answer names."""
+    found = _FOUND_IN.get(operation.name, {})
+    return {
+        other.name: {"operationId": other.name, "parameters": {name: found[name]}}
+        for other in OPERATIONS
+        for name in names_in(other)
+        if name in found
+    }
 
 
 def _content(body: Body) -> dict[str, Any] | None:

@@ -48,9 +48,15 @@ class System:
         return self.token(uuid4(), scope="service")
 
     async def open(
-        self, user_id: UUID, *, via: Via = "header", url: str | None = None, **claims: object
+        self,
+        user_id: UUID,
+        *,
+        via: Via = "header",
+        url: str | None = None,
+        scope: str | None = None,
     ) -> Session:
-        return await Session.open(url or self.socket_url, self.token(user_id, **claims), via=via)
+        token = self.token(user_id) if scope is None else self.token(user_id, scope=scope)
+        return await Session.open(url or self.socket_url, token, via=via)
 
     def rest(self, user_id: UUID | None = None) -> httpx.AsyncClient:
         """A client of the REST API as this user, or as a service."""

@@ -270,10 +270,10 @@ async def test_a_frame(system: System, others: Scene, kind: str, caller: str) ->
     wanted = str(expected(FRAMES[kind], caller))
     token = token_of(system, caller, user)
     frame = scene.frame(kind, token, system.token(scene.ben))
-    claims = {"scope": "service"} if caller == SERVICE else {}
+    scope = "service" if caller == SERVICE else None
     async with (
         await system.open(scene.ben) as bens,
-        await system.open(user, **claims) as session,
+        await system.open(user, scope=scope) as session,
     ):
         before = len(session.received)
         await session.send_frame(frame)

@@ -2,14 +2,18 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
-from schemathesis.specs.openapi.checks import positive_data_acceptance
+from schemathesis.specs.openapi.checks import (
+    ensure_resource_availability,
+    positive_data_acceptance,
+    use_after_free,
+)
 
 from libs.common.protocol import asyncapi
 from services.rest_api import openapi
@@ -19,6 +23,11 @@ from tests.integration.queues import open_queues
 
 EXAMPLES = 20
 """Random ones, for each call; schemathesis adds its own for the edges of every parameter."""
+
+SEQUENCES = 60
+"""Of up to 8 calls."""
+HALF = tuple("01234567")
+"""Ids that begin so become the caller's."""
 
 Known = Mapping[str, list[str]]
 """By the name that an address has for it: ids of what is there."""
@@ -101,14 +110,75 @@ def test_a_generated_call(
 ) -> None:
     """No 5xx, and nothing that isn't documented, whatever comes."""
     name_what_is_there(case, known)
-    needs_service = case.operation.definition.raw.get("security") == [{"service": []}]
-    token = system.service_token() if needs_service else system.token(caller)
     case.call_and_validate(
         base_url=system.base,
-        headers={"Authorization": f"Bearer {token}"},
+        headers={"Authorization": f"Bearer {token_for(case, system, caller)}"},
         # Not every value that a schema allows is a good one: a cursor has to be one that was given.
         excluded_checks=[positive_data_acceptance],
     )
+
+
+class Following(API.as_state_machine()):  # type: ignore[misc]
+    """A match's conversation, and then whatever the contract's links lead to."""
+
+    system: System
+    caller: UUID
+    done: ClassVar[set[str]] = set()
+    """Operations that have succeeded."""
+
+    def before_call(self, case: schemathesis.Case[Any]) -> None:
+        """The caller is one of the two users, as a rule."""
+        if isinstance(case.body, dict) and str(case.body.get("user1Id")).startswith(HALF):
+            case.body["user1Id"] = str(self.caller)
+
+    def get_call_kwargs(self, case: schemathesis.Case[Any]) -> dict[str, Any]:
+        return {
+            "base_url": self.system.base,
+            "headers": {"Authorization": f"Bearer {token_for(case, self.system, self.caller)}"},
+        }
+
+    def after_call(self, response: Any, case: schemathesis.Case[Any]) -> None:
+        """What happens by WebSocket between two calls: each writes to the other."""
+        super().after_call(response, case)
+        if response.ok:
+            self.done.add(case.operation.definition.raw["operationId"])
+        if response.status_code == 201:
+            asyncio.run(self._talk(response.json()))
+
+    async def _talk(self, born: dict[str, Any]) -> None:
+        for user in born["userIds"]:
+            async with await self.system.open(UUID(user)) as session:
+                await session.send_message(UUID(born["conversationId"]), f"hello from {user}")
+
+    def validate_response(
+        self, response: Any, case: schemathesis.Case[Any], **options: Any
+    ) -> None:
+        # What is deleted or archived is still there, as such.
+        but = [positive_data_acceptance, use_after_free, ensure_resource_availability]
+        case.validate_response(response, excluded_checks=but, transport_kwargs=options)
+
+
+def test_calls_that_follow_from_each_other(system: System, caller: UUID) -> None:
+    """No 5xx, and nothing that isn't documented: created, read, read marks, deleted, archived."""
+    Following.system, Following.caller = system, caller
+    Following.run(
+        settings=settings(
+            max_examples=SEQUENCES,
+            stateful_step_count=8,
+            deadline=None,
+            derandomize=True,
+            phases=(Phase.generate,),
+            suppress_health_check=list(HealthCheck),
+        )
+    )
+    born = {"createConversation", "getConversation", "listMessages", "syncConversation"}
+    changed = {"deleteMessage", "markMessageRead", "archiveConversation"}
+    assert Following.done >= born | changed | {"getMessage"}, "a link leads nowhere"
+
+
+def token_for(case: schemathesis.Case[Any], system: System, caller: UUID) -> str:
+    needs_service = case.operation.definition.raw.get("security") == [{"service": []}]
+    return system.service_token() if needs_service else system.token(caller)
 
 
 def name_what_is_there(case: schemathesis.Case[Any], known: Known) -> None:

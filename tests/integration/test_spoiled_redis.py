@@ -171,6 +171,6 @@ async def test_a_session_that_was_lost_is_registered_anew(scene: Scene) -> None:
 
     async def is_there() -> bool:
         is_hash = await scene.redis.type(key) == b"hash"
-        return is_hash and await scene.redis.hgetall(key) == before
+        return bool(is_hash and await scene.redis.hgetall(key) == before)
 
     await until(is_there, 5, "Ben's session in Redis")

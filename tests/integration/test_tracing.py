@@ -4,7 +4,7 @@ import os
 import sys
 from asyncio import create_subprocess_exec
 from asyncio.subprocess import PIPE
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -45,9 +45,23 @@ async def test_one_trace_from_the_frame_to_the_pong() -> None:
                 return came() >= WHOLE
 
             await until(is_whole, 20, lambda: f"spans: {sorted(came())}")
+            await says_nothing_of_content(chat, collector)
             await chat.close()
         hangs_together(collector, first)
         merges_are_linked(collector)
+
+
+async def says_nothing_of_content(chat: Chat, collector: Collector) -> None:
+    """Nor a token: neither is in any attribute, event or name of a span."""
+    word = f"canary{uuid4().hex}"
+    sent = await chat.devices[0].send(chat.conversation, word)
+
+    async def came() -> bool:
+        return bool(collector.trace(UUID(sent["messageId"])))
+
+    await until(came, 20, "spans of the message")
+    told = " ".join(str(one) for one in collector.spans)
+    assert [secret for secret in (word, "eyJ") if secret in told] == []
 
 
 def hangs_together(collector: Collector, message_id: UUID) -> None:

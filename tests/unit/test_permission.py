@@ -23,10 +23,10 @@ ANNA, BEN, EVE = uuid4(), uuid4(), uuid4()
 )
 def test_of_a_conversation(act: Act, user: UUID, archived: bool) -> None:
     members = SimpleNamespace(user1_id=ANNA, user2_id=BEN, is_archived=archived)
+    is_ended = archived and act in (Act.SEND, Act.TYPE)
+    wanted = "CONVERSATION_ARCHIVED" if is_ended else None
     if user == EVE:
         wanted = "NOT_PARTICIPANT"
-    else:
-        wanted = "CONVERSATION_ARCHIVED" if archived and act in (Act.SEND, Act.TYPE) else None
     assert refusal(act, user, members) == wanted
     assert refusal(act, user, None) == "CONVERSATION_NOT_FOUND"
 

@@ -31,9 +31,10 @@ def _refusal(
 ) -> str | None:
     if conversation is None:
         return "MESSAGE_NOT_FOUND"  # the asker has named no conversation, only a message
+    sender_id = None if message is None else message.sender_id
     return permission.refusal(
         Act.DELETE, event.user_id, conversation
-    ) or permission.message_refusal(Act.DELETE, event.user_id, message and message.sender_id)
+    ) or permission.message_refusal(Act.DELETE, event.user_id, sender_id)
 
 
 def _delete(

@@ -75,9 +75,9 @@ def _refusal(event: MarkRead, conversation: Conversation | None) -> str | None:
     if error is not None or conversation is None or event.up_to_seq is not None:
         return error
     named = [conversation.message(message_id) for message_id in event.message_ids]
+    senders = {None if message is None else message.sender_id for message in named}
     refusals = {
-        permission.message_refusal(Act.MARK_READ, event.user_id, message and message.sender_id)
-        for message in named
+        permission.message_refusal(Act.MARK_READ, event.user_id, sender_id) for sender_id in senders
     }
     if "MESSAGE_NOT_FOUND" in refusals:
         return "MESSAGE_NOT_FOUND"

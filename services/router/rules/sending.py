@@ -26,12 +26,12 @@ def send(
     """`permit` matters to a new message alone; its time becomes the message's."""
     error = permission.refusal(Act.SEND, event.sender_id, conversation)
     # Sent before it was archived it is answered as ever. A stranger has sent nothing.
-    message = conversation and _known(event, conversation)
-    if message is not None:
-        decided.duplicates += 1
-    elif error is not None or conversation is None:
+    message = None if conversation is None else _known(event, conversation)
+    if conversation is None or (error is not None and message is None):
         decided.answer(_origin(event), refusal(error or "CONVERSATION_NOT_FOUND", _ref(event)))
         return
+    if message is not None:
+        decided.duplicates += 1
     elif permit.granted_at is None:
         limited = refusal("RATE_LIMITED", _ref(event), permit.retry_after_ms)
         decided.answer(_origin(event), limited)
