@@ -16,7 +16,6 @@ import aio_pika
 import httpx
 import jwt
 import pytest
-from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Refused, Session
@@ -143,10 +142,9 @@ async def test_who_shows_it_in_a_frame_or_by_rest_is_refused_as_well(system: Sys
 
     await until(is_refused, WITHIN_S, "REST has heard it")
     for token in (old, timeless):
-        async with connect(system.socket_url, compression=None) as socket:
-            session = Session(socket, None)
-            await session.send_frame({"type": "CONNECT", "token": token})
-            await ended(session)
+        session = await Session.connect(system.socket_url)
+        await session.send_frame({"type": "CONNECT", "token": token})
+        await ended(session)
     assert await called(system.base, timeless) == REVOKED
     assert await called(system.base, system.token(anna)) == (200, None)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from local import sbom
+from local.layout import ROOT
 
 PINNED = re.compile(r"^([\w.-]+)==([^ ;]+)", re.MULTILINE)
 VALIDATE = """
@@ -28,7 +29,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
 def test_each_package_of_a_lock_is_there_with_its_hashes(
     files: dict[str, dict[str, Any]], lock: str
 ) -> None:
-    text = (sbom.ROOT / "requirements" / f"{lock}.lock").read_text()
+    text = (ROOT / "requirements" / f"{lock}.lock").read_text()
     components = files[lock]["components"]
     assert {(one["name"], one["version"]) for one in components} == set(PINNED.findall(text))
     for one in components:
@@ -43,7 +44,7 @@ def test_each_package_of_a_lock_is_there_with_its_hashes(
 
 def test_the_web_chat_s_files_are_there(files: dict[str, dict[str, Any]]) -> None:
     names = {one["bom-ref"] for one in files["web"]["components"]}
-    assert names == {path.name for path in (sbom.ROOT / "web" / "vendor").glob("*.js")}
+    assert names == {path.name for path in (ROOT / "web" / "vendor").glob("*.js")}
 
 
 def test_the_one_of_the_web_chat_is_valid(files: dict[str, dict[str, Any]]) -> None:
