@@ -21,7 +21,7 @@ from tests.fuzz.values import arrays, objects
 from tests.integration.conftest import System
 from tests.integration.keys import open_keys
 from tests.integration.queues import Queues, open_queues
-from tests.integration.unharmed import unharmed
+from tests.integration.unharmed import FENCED, unharmed
 from tests.integration.watching import PARTITIONS
 
 EACH = 100
@@ -45,7 +45,7 @@ async def run_live(seconds: float) -> Counter[str]:
     """How many of each were sent. Raises AssertionError when anything but the sender suffers."""
     sent: Counter[str] = Counter()
     async with whole_stack("fuzz", settings=NO_LIMITS) as whole:
-        with unharmed(whole.house):
+        with unharmed(whole.house, FENCED):
             ends = monotonic() + seconds
             while monotonic() < ends:
                 await _round(whole, sent)
