@@ -79,6 +79,36 @@ async def test_no_text_turns_what_stands_around_it(screens: Screens) -> None:
     assert set(directions) <= {"isolate", "plaintext"}
 
 
+async def test_no_text_disguises_anothers(screens: Screens) -> None:
+    """Overrides that never end: what the other has written stays in its order, and so do frames."""
+    anna, ben = screens
+    await anna.write("\u202e\u2067\u2066no end")
+    await anna.write("\u200b\u202dalso none")
+    await ben.write("as I wrote it")
+    await ben.sees("as I wrote it", "READ")
+    for screen in (anna, ben):
+        lefts = await screen.page.evaluate(_LEFTS, "as I wrote it")
+        assert len(lefts) == 13
+        assert lefts == sorted(lefts)
+        await screen.pane.locator(".drawer summary").click()
+        frames = await screen.pane.locator(".frames").inner_text()
+        assert "\\u202e" in frames
+        assert "\u202e" not in frames
+
+
+_LEFTS = """(text) => {
+    const [shown] = [...document.querySelectorAll(".bubble p")]
+        .filter((each) => each.textContent === text);
+    const node = document.createTreeWalker(shown, NodeFilter.SHOW_TEXT).nextNode();
+    return [...text].map((_, at) => {
+        const range = document.createRange();
+        range.setStart(node, at);
+        range.setEnd(node, at + 1);
+        return range.getBoundingClientRect().left;
+    });
+}"""
+
+
 async def test_5000_characters_are_not_sent(visit: Visit, pair: Pair) -> None:
     anna = await visit(f"/?user={pair[0]}")
     await anna.is_ready()

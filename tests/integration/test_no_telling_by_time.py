@@ -61,6 +61,8 @@ async def counted(monkeypatch: pytest.MonkeyPatch) -> Any:
             yield Counted(service.app(), work)
         finally:
             service.stop()
+            if service._admin is not None:
+                service._admin.server_close()
 
 
 def write_down(monkeypatch: pytest.MonkeyPatch, work: Work) -> None:

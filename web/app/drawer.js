@@ -11,6 +11,12 @@ function exactly(at) {
   return `${parts.join(":")}.${pad(time.getMilliseconds(), 3)}`;
 }
 
+const TURNING = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
+
+/** JSON in which no text turns the fields behind it. */
+const shown = (fields) =>
+  JSON.stringify(fields).replace(TURNING, (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`);
+
 /** The raw frames of a connection, with times. */
 export function Drawer({ person }) {
   const [isOpen, setOpen] = useState(false);
@@ -34,7 +40,7 @@ function Frames({ person }) {
           <time>${exactly(at)}</time>
           <span class="arrow" aria-hidden="true">${direction === "in" ? "◀" : "▶"}</span>
           <${Unseen}>${direction === "in" ? "received" : "sent"}<//>
-          <b>${type}</b> <bdi>${JSON.stringify(fields)}</bdi>
+          <b>${type}</b> <bdi>${shown(fields)}</bdi>
         </div>`)}
     </div>`;
 }
