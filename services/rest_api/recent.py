@@ -77,7 +77,7 @@ class Recent:
             if complete is None:
                 self._hints.recall(user_id)
             return None
-        if items is None or head != told.rstrip(ARCHIVED):
+        if items is None or not _is_of(head, told):
             return None
         try:
             return Newest(_ITEMS.decode(items), older == b"1")
@@ -95,6 +95,11 @@ class Recent:
         )
         self._cache.run(fill)
         return newest
+
+
+def _is_of(head: bytes, told: bytes) -> bool:
+    """Whether what was read at that head has all that the user was told."""
+    return head == told.rstrip(ARCHIVED)
 
 
 def _as_seen(message: Message, reader_id: UUID) -> Message:

@@ -5,6 +5,7 @@ same clientMessageId and in order. All that it does and hears goes to the record
 """
 
 import asyncio
+import unicodedata
 from collections import defaultdict, deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -152,15 +153,16 @@ class Client:
 
     def send(self, conversation: UUID, content: str, client_message_id: UUID | None) -> bool:
         """False when it can't now: one message at a time without an id."""
+        kept = unicodedata.normalize("NFC", content)
         key = _key(client_message_id)
         if key in self._sends or (key is None and self._strays["send", conversation]):
             return False
         frame = {"type": "SEND_MESSAGE", "conversationId": str(conversation), "content": content}
         if client_message_id is not None:
             frame["clientMessageId"] = str(client_message_id)
-            self._view(conversation).sending(client_message_id, content)
+            self._view(conversation).sending(client_message_id, kept)
         ask = self._ask("send", conversation, frame)
-        ask.client_message_id, ask.content = client_message_id, content
+        ask.client_message_id, ask.content = client_message_id, kept
         self._sends[key] = ask
         self.sent += 1
         return True

@@ -45,7 +45,9 @@ class Queues:
         dead: list[Dead] = []
         while message := await queue.get(fail=False):
             headers = message.headers
-            dead.append(Dead(message.body, str(headers["x-source"]), str(headers["x-reason"])))
+            # Without, where RabbitMQ has put it there.
+            source, reason = (str(headers.get(name)) for name in ("x-source", "x-reason"))
+            dead.append(Dead(message.body, source, reason))
             await message.ack()
         return dead
 

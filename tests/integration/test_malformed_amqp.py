@@ -1,6 +1,7 @@
 """Whatever comes straight into a queue (promise 9): the chat goes on, and no process ends."""
 
 import json
+import time
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -63,6 +64,9 @@ PROPERTIES: Sequence[Mapping[str, Any]] = (
     {"expiration": 1},
 )
 
+ALIVE_MS = 5_000
+"""Since a gateway's last sign."""
+
 
 def hostile(pair: Pair) -> Iterator[tuple[Codec[Any], Any]]:
     """Well formed, but no process of ours would send it."""
@@ -117,8 +121,15 @@ class Target:
         match kind:
             case "deliveries":
                 async with open_keys() as keys:
-                    gateways = await keys.redis.zrange("ws:gateways", 0, -1)
-                return [f"chat.deliveries.{name.decode()}" for name in gateways]
+                    signs = await keys.redis.zrange("ws:gateways", 0, -1, withscores=True)
+                # Not what another test has started, or left there.
+                alive = [
+                    name.decode()
+                    for name, at in signs
+                    if name.startswith(b"gateway-") and abs(at - time.time() * 1000) < ALIVE_MS
+                ]
+                assert alive
+                return [f"chat.deliveries.{name}" for name in alive]
             case "matches":
                 return [matches().name]
             case "typing":

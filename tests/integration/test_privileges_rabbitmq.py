@@ -80,7 +80,7 @@ REFUSED: dict[str, tuple[Deed, ...]] = {
         consumes(events(0).name),
         publishes(deliveries("gateway").name),
         publishes("chat.replies.another"),
-        publishes(DEAD, exchange_of(DEAD)),
+        consumes(DEAD),
         deletes(writes(0).name),
         declares("mine"),
     ),

@@ -26,7 +26,7 @@ Command = tuple[str | int, ...]
 FOREIGN: dict[str, tuple[Command, ...]] = {
     GATEWAY: (
         ("HGETALL", RECENT(USER)),
-        ("GET", WARM(0)),
+        ("GET", f"heads:{USER}"),
         ("SET", STATUS(USER), "ONLINE"),
         ("ZADD", RATE("messages", USER), 1, "x"),
         ("EVAL", f"return redis.call('HGETALL', '{RECENT(USER)}')", 1, SESSIONS(USER)),

@@ -224,7 +224,8 @@ async def test_nothing_that_somebody_writes_reaches_the_terminal_as_a_command(
     nasty = "\x1b]0;owned\x07 \x9b31m [red]not red[/] \u202egnp.exe"
     async with await system.open(ben) as bens, terminal(system, anna, conversation) as shown:
         await bens.send_message(conversation, nasty)
-        await shown.sees("␛]0;owned␇", "[red]not red[/]")
+        # Controls went at the gateway; brackets are no markup here, the override is a sign.
+        await shown.sees("]0;owned", "[red]not red[/]")
         segments = [
             segment.text
             for widget in (shown.app.query_one("#messages"), shown.app.query_one("#list"))
