@@ -1,7 +1,7 @@
 """What a new session needs to know: the user's conversations and where each log stands."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from secrets import token_hex
 from typing import Any, Final
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 import structlog
 
 from libs.common.cache import Lua
-from libs.common.domain.heads import COMPLETE, LOADING, active_heads_in, is_ours
+from libs.common.domain.heads import LOADING, NOTHING_TOLD, Told, told_in
 from libs.common.keys import HEADS, UNREAD, Key
 from libs.common.protocol.deliveries import Delivery, Opened
 from libs.common.protocol.events import Here, Open, Recall
@@ -32,7 +32,7 @@ return redis.call('HGETALL', KEYS[1])
 log = structlog.get_logger()
 
 Asked = Open | Here | Recall
-Hashes = dict[UUID, dict[bytes, bytes]]
+Hashes = dict[UUID, Told]
 """By user, the fields of one of their hashes in Redis."""
 
 
@@ -58,7 +58,7 @@ class Opening:
                 hashes = await self._hashes(asked)
                 known: list[Open | Here] = []
                 for event in asked:
-                    if isinstance(event, Recall) or COMPLETE not in hashes[event.user_id]:
+                    if isinstance(event, Recall) or not hashes[event.user_id].is_complete:
                         self._unknown.put([event])
                     else:
                         known.append(event)
@@ -72,7 +72,7 @@ class Opening:
             asked = await self._unknown.take()
             try:
                 hashes = await self._hashes(asked)
-                unknown = [user for user, fields in hashes.items() if COMPLETE not in fields]
+                unknown = [user for user, told in hashes.items() if not told.is_complete]
                 if unknown:
                     hashes |= await self._load_heads(unknown)
                 await self._answer([one for one in asked if not isinstance(one, Recall)], hashes)
@@ -83,16 +83,19 @@ class Opening:
                 log.warning("sessions not loaded", sessions=len(asked), reason=repr(error))
 
     async def _answer(self, asked: Sequence[Open | Here], hashes: Hashes) -> None:
-        heads = {event.user_id: active_heads_in(hashes[event.user_id]) for event in asked}
         batches: dict[str, list[Delivery]] = {}
         for event in asked:
             if isinstance(event, Open):
-                opened = Opened(event.session_id, heads[event.user_id])
+                opened = Opened(event.session_id, hashes[event.user_id].active)
                 batches.setdefault(event.gateway_id, []).append(opened)
         await self._around.gateways.deliver(self._station.channel, batches)
         # Afterwards: nobody's CONNECT_SUCCESS waits for whom it concerns that they are there.
         self._presence.changes.put(
-            Arrived(event.user_id, tuple(heads[event.user_id]), is_news=isinstance(event, Open))
+            Arrived(
+                event.user_id,
+                tuple(hashes[event.user_id].active),
+                is_news=isinstance(event, Open),
+            )
             for event in asked
         )
 
@@ -105,11 +108,10 @@ class Opening:
             # Gateways renew their sessions: so it outlives them, and says whom a leaving concerns.
             batch.add("EXPIRE", HEADS(user_id), HEADS.ttl)
         answers = (await batch.run())[::2]
-        hashes = dict(zip(users, map(_fields, answers), strict=True))
-        if spoiled := [user_id for user_id, fields in hashes.items() if not is_ours(fields)]:
+        hashes = _read(users, answers)
+        if spoiled := set(users) - hashes.keys():
             await self._around.cache.forget([HEADS(user_id) for user_id in spoiled])
-            hashes |= {user_id: {} for user_id in spoiled}
-        return hashes
+        return dict.fromkeys(users, NOTHING_TOLD) | hashes
 
     async def _load_heads(self, users: list[UUID]) -> Hashes:
         """Fills the users' hashes from PostgreSQL; from then on `sequence.publish` keeps them."""
@@ -152,7 +154,13 @@ class Opening:
             batch.script(merge, key(user_id), key.ttl, *arguments)
             batch.script(_COMPLETE, key(user_id), token)
         answers = (await batch.run())[1::2]
-        return dict(zip(items, map(_fields, answers), strict=True))
+        return dict.fromkeys(items, NOTHING_TOLD) | _read(items, answers)
+
+
+def _read(users: Iterable[UUID], answers: Iterable[Any]) -> Hashes:
+    """Of those that can be read."""
+    told = zip(users, (told_in(_fields(answer)) for answer in answers), strict=True)
+    return {user_id: known for user_id, known in told if known is not None}
 
 
 def _fields(answer: Any) -> dict[bytes, bytes]:  # noqa: ANN401 - redis-py's answers

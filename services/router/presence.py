@@ -17,7 +17,7 @@ from uuid import UUID
 import structlog
 
 from libs.common.cache import Lua
-from libs.common.domain.heads import active_heads_in, is_ours
+from libs.common.domain.heads import NOTHING_TOLD, told_in
 from libs.common.domain.moment import rfc3339
 from libs.common.keys import (
     GATEWAY_USERS,
@@ -221,15 +221,16 @@ class Presence:
         batch.add("HLEN", SESSIONS(user_id))
         batch.add("HGETALL", HEADS(user_id))
         _, sessions, heads = await batch.run()
-        if not is_ours(heads):
+        told = told_in(heads)
+        if told is None:
             await self._cache.forget([HEADS(user_id)])
-            heads = {}
+        active = (told or NOTHING_TOLD).active
         if sessions:
             # One has come in between; its `Open` may have found the STATUS that we took.
-            self.changes.put([Arrived(user_id, tuple(active_heads_in(heads)), is_news=False)])
+            self.changes.put([Arrived(user_id, tuple(active), is_news=False)])
             return
         last_seen_at = rfc3339(since_ms)
-        for some in _parts(active_heads_in(heads)):
+        for some in _parts(active):
             batch = self._cache.batch()
             for conversation_id in some:
                 batch.script(_LEAVE, USERS(conversation_id), str(user_id))

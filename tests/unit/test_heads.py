@@ -10,10 +10,10 @@ from libs.common.domain.heads import (
     ARCHIVED,
     COMPLETE,
     LOADING,
-    active_heads_in,
     head_in,
     heads_in,
     is_behind,
+    told_in,
 )
 
 logs = st.dictionaries(st.uuids(), st.tuples(st.integers(1, 2**53), st.booleans()), max_size=8)
@@ -33,9 +33,20 @@ def test_heads_come_out_as_they_went_in(
 ) -> None:
     hash_ = fields(known, marks)
     assert heads_in(hash_) == {key: head for key, (head, _) in known.items()}
-    assert active_heads_in(hash_) == {
-        key: head for key, (head, archived) in known.items() if not archived
-    }
+    assert told_in(hash_) == (
+        {key: head for key, (head, archived) in known.items() if not archived},
+        COMPLETE in marks,
+    )
+
+
+@given(logs, st.booleans())
+def test_what_cannot_be_read_tells_nothing(
+    known: dict[UUID, tuple[int, bool]], archived: bool
+) -> None:
+    """An archived one, too: REST reads those as well."""
+    spoiled = {str(UUID(int=7)).encode(): b"no head" + ARCHIVED * archived}
+    assert told_in(fields(known, {COMPLETE}) | spoiled) is None
+    assert told_in(fields(known, {COMPLETE}) | {b"no id": b"7"}) is None
 
 
 @given(st.integers(1, 2**53), st.booleans())

@@ -1,7 +1,7 @@
 """What the router's keys in Redis say about how far the logs have come (see `keys`). Pure."""
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 COMPLETE: Final = b"*"
@@ -39,18 +39,28 @@ def heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
     }
 
 
-def active_heads_in(fields: Mapping[bytes, bytes]) -> dict[UUID, int]:
-    """The same without those that are archived."""
-    return heads_in({field: head for field, head in fields.items() if not head.endswith(ARCHIVED)})
+class Told(NamedTuple):
+    """What HEADS(user) says."""
+
+    active: dict[UUID, int]
+    """Conversation → head, of those that aren't archived."""
+    is_complete: bool
+    """Whether all of the user's conversations are there."""
 
 
-def is_ours(fields: Mapping[bytes, bytes]) -> bool:
-    """Whether HEADS(user) can be read. If not it is to be deleted, and loaded anew."""
+NOTHING_TOLD: Final = Told({}, is_complete=False)
+
+
+def told_in(fields: Mapping[bytes, bytes]) -> Told | None:
+    """None: some of it can't be read. Then it is to be deleted, and loaded anew."""
     try:
-        heads_in(fields)
+        heads = heads_in(fields)
     except ValueError:
-        return False
-    return True
+        return None
+    archived = {field for field, head in fields.items() if head.endswith(ARCHIVED)}
+    if archived:
+        heads = {one: head for one, head in heads.items() if str(one).encode() not in archived}
+    return Told(heads, COMPLETE in fields)
 
 
 def is_warm(value: bytes | None) -> bool:
