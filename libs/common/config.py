@@ -7,6 +7,8 @@ from typing import Final, Literal, Self, TypeVar
 from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from libs.common.domain import partition
+
 
 class RoleSettings(BaseSettings):
     """What every role knows. A field `x_y` is the variable CHAT_X_Y."""
@@ -18,7 +20,7 @@ class RoleSettings(BaseSettings):
     """This replica's name in logs and in the list of members; unique within its role."""
     amqp_url: str = Field(pattern="^amqps?://")
     redis_url: str = Field(pattern=r"^((rediss?|unix)://|redis\+sentinel://[^/]+/[^/]+)")
-    partitions: int = Field(4, ge=1, le=256)
+    partitions: int = Field(4, ge=1, le=partition.MOST)
     """Fixed for a deployment; the same for all roles."""
     listen_host: str = "127.0.0.1"
     admin_port: int = Field(9090, ge=1, le=65535)

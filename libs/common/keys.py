@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 from uuid import UUID
 
+from libs.common.domain import partition
 from libs.common.domain.role import GATEWAY, PERSISTER, PRIVACY, REST, ROUTER
 
 HOUR: Final = 3600
@@ -54,22 +55,6 @@ MEMBERS: Final = Key(
     "members:%s", 10, (ROUTER, PERSISTER), first={ROUTER: "router", PERSISTER: "persister"}
 )
 """Sorted set of the live replicas by role, scored by the time of their last sign (ms)."""
-
-PARTITIONS_MOST: Final = 256
-"""As the settings have it."""
-
-
-def doubtful_with(keys: Sequence[str]) -> list[str]:
-    """These keys, which are about to be deleted, and what must go with them.
-
-    Where a head, a count or a session is lost, Redis is to be taken for emptied: without WARM
-    readers ask PostgreSQL behind a barrier and routers tell every gateway; without GATEWAYS the
-    gateways register all their sessions anew.
-    """
-    if not any(key.startswith(("seq:", "heads:", "unread:", "ws:")) for key in keys):
-        return list(keys)
-    return [*keys, GATEWAYS(), *map(WARM, range(PARTITIONS_MOST))]
-
 
 # --- presence: see `router.presence` -----------------------------------------------------
 
@@ -123,3 +108,23 @@ RATE: Final = Key(
     first={ROUTER: "messages", GATEWAY: "connects", REST: "calls"},
 )
 """Sorted set by kind and user: see `limits`."""
+
+# --- what goes together -------------------------------------------------------------------
+
+_TELLING: Final = tuple(
+    key.pattern.partition("%")[0]
+    for key in (SEQ, HEADS, UNREAD, STATUS, USERS, SESSIONS, GATEWAYS, GATEWAY_USERS, LEAVING)
+)
+"""How the names begin of those that tell how far the logs have come, or who is here."""
+
+
+def doubtful_with(keys: Sequence[str]) -> list[str]:
+    """These keys, which are about to be deleted, and what must go with them.
+
+    Where a head, a count or a session is lost, Redis is to be taken for emptied: without WARM
+    readers ask PostgreSQL behind a barrier and routers tell every gateway; without GATEWAYS the
+    gateways register all their sessions anew.
+    """
+    if not any(key.startswith(_TELLING) for key in keys):
+        return list(keys)
+    return [*keys, GATEWAYS(), *map(WARM, range(partition.MOST))]

@@ -5,8 +5,12 @@ a deployment: changing it would move conversations between queues and reorder th
 """
 
 from collections.abc import Callable, Sequence
+from typing import Final
 from uuid import UUID
 from zlib import crc32
+
+MOST: Final = 256
+"""So many at most: each costs two quorum queues."""
 
 
 def partition_of(key: UUID, partitions: int) -> int:

@@ -148,8 +148,6 @@ RABBITMQ_CLUSTERS: Final = ((3, 37_000), (5, 53_000), (7, 65_000))
 they carried at most: «Cluster Sizing Case Study - Quorum Queues Part 1», rabbitmq.com/blog, 2020.
 Deliveries are transient and cheaper; the model counts them alike."""
 
-PARTITIONS_MOST: Final = 256
-"""`CHAT_PARTITIONS`: libs/common/config.py."""
 REGISTERED_WITHIN_S: Final = 5.0
 """services/router/worker.py: so long after a FLUSHALL every gateway gets every entry."""
 OPENED_WITHIN_S: Final = 15.0

@@ -5,10 +5,10 @@ from functools import cached_property
 from math import ceil
 from typing import Final
 
+from libs.common.domain import partition
 from tests.bench.capacity.costs import (
     COSTS,
     HEARTBEAT_S,
-    PARTITIONS_MOST,
     RABBITMQ_CLUSTERS,
     REGISTERED_WITHIN_S,
     SWEEP_S,
@@ -105,7 +105,7 @@ class Plan:
         if self.options.partitions is not None:
             return self.options.partitions
         count = PARTITIONS_LEAST
-        while count < PARTITIONS_MOST and (
+        while count < partition.MOST and (
             self._router_cores(gateways, count) / count > self.options.utilisation / 2
         ):
             count *= 2
