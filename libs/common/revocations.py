@@ -18,7 +18,7 @@ from libs.common.cache import CacheError
 from libs.common.content import Incoming
 from libs.common.domain.revocation import RevocationList, Subject
 from libs.common.metrics import DEAD_LETTERS, REVOCATIONS, REVOKED
-from libs.common.protocol.codec import REVOKE, UNREADABLE, Malformed
+from libs.common.protocol.codec import REVOKE, UNREADABLE, Malformed, reason_of
 from libs.common.protocol.revocations import Revoke
 from libs.common.revocation_keys import RevocationKeys
 
@@ -89,9 +89,10 @@ class Revocations:
             revoke = REVOKE.decode(incoming.body)
             subject, at = _entry(revoke, now)
         except (ValueError, *UNREADABLE) as error:
-            log.error("malformed revocation", reason=str(error))
+            bad = Malformed(incoming.body, reason_of(error))
+            log.error("malformed revocation", reason=bad.reason)
             _KINDS["malformed"].inc()
-            self._malformed.append(Malformed(incoming.body, str(error)))
+            self._malformed.append(bad)
             self._woken.set()
             return
         _KINDS["token" if revoke.user_id is None else "user"].inc()
