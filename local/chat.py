@@ -85,16 +85,11 @@ def new_partner(user_id: UUID) -> UUID:
 
 async def _common(edge: str, token: TokenSource, other_id: UUID) -> UUID | None:
     """The newest conversation of the token's user with this one that is not archived."""
-    query: dict[str, str | int] = {"limit": 100, "archived": "false"}
     async with Rest(f"{edge}/api/chat", token) as rest:
-        while True:
-            page = await rest.get("/conversations", query)
-            for row in page["items"]:
-                if row["otherUserId"] == str(other_id):
-                    return UUID(row["conversationId"])
-            if page["nextCursor"] is None:
-                return None
-            query["cursor"] = page["nextCursor"]
+        async for row in rest.every("/conversations", {"limit": 100, "archived": "false"}):
+            if row["otherUserId"] == str(other_id):
+                return UUID(row["conversationId"])
+    return None
 
 
 def _user_id(text: str) -> UUID:

@@ -154,14 +154,8 @@ class Person:
             self._divide()
 
     async def _load_list(self) -> None:
-        query: dict[str, str | int] = {"limit": LIST_PAGE}
-        while True:
-            page = await self._rest.get("/conversations", query)
-            for row in page["items"]:
-                self._put(row)
-            if page["nextCursor"] is None:
-                break
-            query["cursor"] = page["nextCursor"]
+        async for row in self._rest.every("/conversations", {"limit": LIST_PAGE}):
+            self._put(row)
         is_first, self.is_listed = not self.is_listed, True
         if is_first and self.open_id is None and len(self.conversations) == 1:
             self.select(next(iter(self.conversations)))

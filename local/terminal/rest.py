@@ -1,7 +1,7 @@
 """Reading by the REST API as one user. Every GET may be repeated, so passing refusals are."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from types import TracebackType
 from typing import Any, Final
 
@@ -37,6 +37,17 @@ class Rest:
                 break
             await asyncio.sleep(_pause_s(response))
         raise Unanswered(_reason(response))
+
+    async def every(self, path: str, query: Mapping[str, str | int]) -> AsyncIterator[Any]:
+        """The items of all pages, page by page. Raises Unanswered."""
+        cursor: dict[str, str | int] = {}
+        while True:
+            page = await self.get(path, {**query, **cursor})
+            for item in page["items"]:
+                yield item
+            if page["nextCursor"] is None:
+                return
+            cursor = {"cursor": page["nextCursor"]}
 
     async def _try(
         self, path: str, query: Mapping[str, str | int] | None, *, fresh: bool
