@@ -10,7 +10,15 @@ from libs.common.content import Incoming
 from libs.common.domain.moment import stamped_at
 from libs.common.metrics import ANSWER, BATCH_SIZE
 from libs.common.protocol.codec import DELIVERIES, Malformed
-from libs.common.protocol.deliveries import Answer, Delivery, Note, Opened, ToSession, ToUser
+from libs.common.protocol.deliveries import (
+    Answer,
+    Delivery,
+    Missed,
+    Note,
+    Opened,
+    ToSession,
+    ToUser,
+)
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.registry import Registry
@@ -27,10 +35,13 @@ class Deliveries:
         registry: Registry[Connection],
         backlog: Backlog,
         bury: Callable[[Malformed], None],
+        on_missed: Callable[[], None],
     ) -> None:
+        """`on_missed`: the queue was full, and nobody knows what was lost."""
         self._registry = registry
         self._backlog = backlog
         self._bury = bury
+        self._on_missed = on_missed
         self._sizes = BATCH_SIZE.labels("deliveries")
 
     def receive(self, incoming: Incoming) -> None:
@@ -73,6 +84,8 @@ class Deliveries:
             case Opened(session_id, heads):
                 if connection := self._registry.session(session_id):
                     connection.opened(heads)
+            case Missed():
+                self._on_missed()
 
     def _to_members(self, connections: Sequence[Connection], payload: bytes) -> None:
         frame = text_frame(payload)

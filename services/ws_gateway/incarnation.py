@@ -84,6 +84,7 @@ class Incarnation:
             on_redis=on_redis,
         )
         self._keeping_alive: asyncio.Task[None] | None = None
+        self._missed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         UNANSWERED.set_function(lambda: self.terms.backlog.waiting)
         UNCONFIRMED.set_function(lambda: self.publishing.waiting_bytes)
 
@@ -95,14 +96,21 @@ class Incarnation:
         await self._channel.find(topology.dead())
         queue = topology.deliveries(self.gateway_id)
         await self._channel.declare(queue)
-        deliveries = Deliveries(self._registry, self.terms.backlog, self.publishing.bury)
+        deliveries = Deliveries(
+            self._registry, self.terms.backlog, self.publishing.bury, self._on_missed
+        )
         await self._channel.consume(queue.name, deliveries.receive, acknowledged=False)
         self._keeping_alive = asyncio.create_task(self._registration.keep_alive())
         log.info("gateway begins", gateway_id=self.gateway_id)
 
     def failures(self) -> "list[asyncio.Future[None]]":
         """When one of them is done, this incarnation is over."""
-        futures = [self._channel.lost, self._registration.failed, *self.publishing.failures()]
+        futures = [
+            self._channel.lost,
+            self._registration.failed,
+            self._missed,
+            *self.publishing.failures(),
+        ]
         if self._keeping_alive is not None:
             futures.append(self._keeping_alive)
         return futures
@@ -119,6 +127,14 @@ class Incarnation:
         self.publishing.close()
         await self._registration.end(FLUSH_WITHIN_S)
         log.info("gateway ends", gateway_id=self.gateway_id)
+
+    def _on_missed(self) -> None:
+        """As after a lost connection: all clients come back, and find by their heads what it was.
+
+        Also because who is 10,000 batches behind has more clients than it can bear.
+        """
+        if not self._missed.done():
+            self._missed.set_exception(BrokerLost("its queue was full: deliveries were lost"))
 
     # --- the sessions --------------------------------------------------------------------
 

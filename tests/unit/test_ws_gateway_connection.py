@@ -498,7 +498,7 @@ def test_notes_reach_every_session_of_a_user_and_to_session_one() -> None:
         registry.add(USER, UUID(int=number), client.connection)
     buried: list[Malformed] = []
     backlog = Backlog(1, most=1000)
-    deliveries = Deliveries(registry, backlog, buried.append)
+    deliveries = Deliveries(registry, backlog, buried.append, lambda: None)
     strangers = UUID(int=0xF)
     batch: list[Delivery] = [
         Note(strangers, b'{"n":0}'),

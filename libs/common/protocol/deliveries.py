@@ -59,4 +59,11 @@ class Opened(_Delivery, tag="opened", frozen=True):
     heads: dict[UUID, int]
 
 
-Delivery = ToUser | Answer | Note | ToSession | Opened
+class Missed(_Delivery, tag="missed", frozen=True):
+    """The gateway's queue was full and refused deliveries before this one (promise 6).
+
+    Whose they were nobody remembers: each client has to look for what it lacks.
+    """
+
+
+Delivery = ToUser | Answer | Note | ToSession | Opened | Missed
