@@ -17,10 +17,10 @@ from websockets.protocol import Event
 
 from libs.common.metrics import REFUSED
 from services.ws_gateway.admission import Place
-from services.ws_gateway.connection import MAX_MESSAGE_BYTES, Connection
+from services.ws_gateway.connection import Connection
 from services.ws_gateway.handshake import HandshakeRefused
 from services.ws_gateway.stream import Stream
-from services.ws_gateway.upgrade import ChatProtocol, refuse, upgrade
+from services.ws_gateway.upgrade import MAX_MESSAGE_BYTES, ChatProtocol, refuse, upgrade
 
 if TYPE_CHECKING:
     from services.ws_gateway.gateway import Gateway

@@ -6,7 +6,7 @@ The shell around the pure `Session`: it performs what that says.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, assert_never, cast
+from typing import TYPE_CHECKING, assert_never, cast
 from uuid import UUID
 
 import structlog
@@ -40,9 +40,6 @@ from services.ws_gateway.wire import ping_frame, text_frame
 if TYPE_CHECKING:
     from services.ws_gateway.gateway import Gateway
     from services.ws_gateway.incarnation import Incarnation
-
-MAX_MESSAGE_BYTES: Final = 64 << 10
-"""Of a message, in whatever number of frames."""
 
 log = structlog.get_logger()
 
