@@ -9,7 +9,7 @@ import itertools
 import json
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import ClassVar, Final, Literal
@@ -25,7 +25,7 @@ Via = Literal["header", "subprotocol", "frame"]
 """The three ways to authenticate."""
 ANSWER_S: Final = 15.0
 KEPT: Final = 100
-"""Frames that are enough for `expect`: `websockets` hands over 16 in one turn of the loop."""
+"""Frames of a session that lasts, for who asks late what has come."""
 
 
 class Refused(Exception):
@@ -62,6 +62,18 @@ class _Socket(ClientConnection):
         super().data_received(data)
 
 
+class _Expected:
+    """A frame that somebody waits for."""
+
+    def __init__(self, frame_type: str, fields: Mapping[str, object]) -> None:
+        self.come: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._frame_type = frame_type
+        self._fields = fields
+
+    def is_met(self, frame: Frame) -> bool:
+        return bool(frame["type"] == self._frame_type and self._fields.items() <= frame.items())
+
+
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
 
@@ -83,7 +95,7 @@ class Session:
         self._socket = socket
         self._on_frame = on_frame
         self._questions = questions.Questions()
-        self._news = asyncio.Condition()
+        self._expected: list[_Expected] = []
         self.over = asyncio.create_task(self._read())
         """Done when it has ended and all that came before has been taken. Only to be waited for."""
 
@@ -221,30 +233,29 @@ class Session:
 
         Looks from number `after` on, by `count`. Raises TimeoutError, SessionClosed.
         """
-
-        def matching() -> Frame | None:
-            gone = self.count - len(self.received)
-            for received in itertools.islice(self.received, max(0, after - gone), None):
-                frame = received.frame
-                if frame["type"] == frame_type and fields.items() <= frame.items():
-                    return frame
-            return None
-
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: matching() or self.closed)
-        found = matching()
-        if found is None:
-            raise self.closed or AssertionError("woken without cause")
-        return found
+        expected = _Expected(frame_type, fields)
+        gone = self.count - len(self.received)
+        for received in itertools.islice(self.received, max(0, after - gone), None):
+            if expected.is_met(received.frame):
+                return received.frame
+        if self.closed is not None:
+            raise self.closed
+        self._expected.append(expected)
+        try:
+            return await asyncio.wait_for(expected.come, timeout_s)
+        finally:
+            self._expected.remove(expected)
 
     def frames(self, frame_type: str) -> list[Frame]:
         """All of this type that are kept."""
         return [item.frame for item in self.received if item.frame["type"] == frame_type]
 
     async def wait_closed(self, timeout_s: float = ANSWER_S) -> SessionClosed:
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: self.closed)
-        assert self.closed is not None
+        """How it ended. Raises TimeoutError."""
+        if self.closed is None:
+            await asyncio.wait([self.over], timeout=timeout_s)
+        if self.closed is None:
+            raise TimeoutError
         return self.closed
 
     async def close(self) -> None:
@@ -269,16 +280,18 @@ class Session:
         closed = SessionClosed(None, "reading ended")
         try:
             async for text in self._socket:
-                await self._take(Received(json.loads(text), time.perf_counter()))
+                self._take(Received(json.loads(text), time.perf_counter()))
             closed = SessionClosed(self._socket.close_code, self._socket.close_reason or "")
         except ConnectionClosed as error:
             closed = _closed(error)
         finally:
             self.closed = self.closed or closed
             self._questions.unanswered(self.closed)
-            await self._tell()
+            for expected in self._expected:
+                if not expected.come.done():
+                    expected.come.set_exception(self.closed)
 
-    async def _take(self, item: Received) -> None:
+    def _take(self, item: Received) -> None:
         self.received.append(item)
         self.count += 1
         if item.frame["type"] == "RECONNECT":
@@ -287,11 +300,9 @@ class Session:
             if heard is not None:
                 heard(item)
         self._questions.answered(item.frame, str(self.user_id))
-        await self._tell()
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+        for expected in self._expected:
+            if expected.is_met(item.frame) and not expected.come.done():
+                expected.come.set_result(item.frame)
 
     async def __aenter__(self) -> "Session":
         return self

@@ -15,6 +15,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 
 from libs.client.device import Device
@@ -278,6 +280,24 @@ async def test_it_remembers_all_only_where_it_should(keeps_all: bool) -> None:
             await last.expect("PONG", after=last.count)
         newest = await last.expect("PONG", after=last.count - 1)
         assert newest["timestamp"] == 3 * KEPT - 1
+
+
+async def test_what_comes_at_once_hides_nothing_from_who_waits() -> None:
+    async def busy(connection: ServerConnection) -> None:
+        await welcome(connection)
+        await heard(connection)
+        frames = [{"type": "PONG", "timestamp": number} for number in range(3 * KEPT)]
+        wire = (WireFrame(Opcode.TEXT, json.dumps(frame).encode()) for frame in frames)
+        connection.transport.write(b"".join(one.serialize(mask=False) for one in wire))
+        await connection.wait_closed()
+
+    async with device_of(busy) as (device, _):
+        session = await device.session()
+        first = asyncio.create_task(session.expect("PONG", timestamp=0))
+        await asyncio.sleep(0)
+        await session.send_frame({"type": "PING"})
+        await first
+        assert len(session.received) == KEPT
 
 
 async def test_a_newer_head_is_fetched_page_by_page() -> None:
