@@ -68,7 +68,6 @@ class Worker:
         self._around = around
         self._partition = partition
         self._channel = channel
-        self._source = topology.events(partition).name
         self._inbox: list[Incoming] = []
         self._awake = asyncio.Event()
         self._finishing: asyncio.Task[None] | None = None
@@ -94,7 +93,7 @@ class Worker:
         # Again: a queue that somebody has deleted must not stop its partition for ever.
         for queue_of in (topology.events, topology.signals, topology.writes):
             await channel.declare(queue_of(partition))
-        await channel.consume(worker._source, worker._receive)
+        await channel.consume(topology.events(partition).name, worker._receive)
         tasks = (
             *await worker._signals.begin(),
             asyncio.create_task(worker._run(leave)),
