@@ -9,9 +9,9 @@ NAME = "development"
 """Of the program, and of its port."""
 
 
-def is_wanted(variables: Mapping[str, str]) -> bool:
-    """Whether a stack with these variables has it."""
-    return variables["CHAT_ENV"] == "development"
+def port_in(ports: Mapping[str, int], variables: Mapping[str, str]) -> int | None:
+    """Its port of a stack's `ports`; None: a stack with these variables does not have it."""
+    return ports[NAME] if variables["CHAT_ENV"] == "development" else None
 
 
 def program(layout: Layout, port: int, variables: Mapping[str, str]) -> Program:

@@ -1,4 +1,4 @@
-"""Writes the edge's nginx configuration."""
+"""Writes the edge's nginx configuration, and lets it open as many files as it needs."""
 
 import json
 import os
@@ -12,6 +12,10 @@ from local.layout import Layout
 from local.ports import has_ipv6_loopback
 
 TEMPLATE = Path(__file__).with_name("nginx.conf")
+
+# Enough for 10,000 connections through it. Erlang, which inherits it too, reserves memory for every
+# file it may open, so that the million of some containers is no gift.
+OPEN_FILES = 65536
 
 # What nginx itself answers when no service does: name of the location, status, code, title, detail.
 PROBLEMS = (
@@ -60,6 +64,13 @@ class Edge:
         for name, value in values.items():
             text = text.replace(f"@{name}@", value)
         return text
+
+
+def allow_open_files() -> None:
+    """Let this process, and what it starts, open many files."""
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def write_config(

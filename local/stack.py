@@ -15,7 +15,7 @@ from local.layout import Layout
 from local.ports import remembered_ports
 from local.progress import Progress, Silence
 from local.roles import GATEWAY, REST, Counts, Role
-from local.starting import OwnVariables, Starting, allow_open_files, role_check
+from local.starting import OwnVariables, Starting, role_check
 from local.supervision import ProcessInfo, Supervisor
 from local.waiting import await_ready
 
@@ -245,11 +245,9 @@ class Stack:
         return supervisor
 
     def _update_edge(self, without: str = "") -> None:
-        allow_open_files()
+        edge.allow_open_files()
         variables = self.environment()
-        extra = None
-        if development.is_wanted(variables):
-            extra = remembered_ports(self.layout.ports)[development.NAME]
+        extra = development.port_in(remembered_ports(self.layout.ports), variables)
         port = int(variables["CHAT_PORT"])
         gateways, rests = self.gateway_ports(), self.rest_ports()
         for ports in (gateways, rests):

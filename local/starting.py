@@ -1,6 +1,5 @@
 """Brings a stack up, in order: supervisord, the servers, the database, the roles, the edge."""
 
-import resource
 import shutil
 import subprocess
 import time
@@ -36,10 +35,6 @@ DEV, DEV_PORT, OTHERS_PORT = "dev", 8080, 18080
 
 # Of the dev stack's first gateway: the service's own port, behind the edge.
 SERVICE_PORT = 8083
-
-# Enough for 10,000 connections through the edge. Erlang reserves memory for every file it may open,
-# so that the million of some containers is no gift.
-OPEN_FILES = 65536
 
 
 class Starting:
@@ -85,8 +80,7 @@ class Starting:
             self._ports,
             lambda role, name: self._variables(role, name, of_roles[role.name]),
         )
-        if development.is_wanted(variables):
-            port = self._ports[development.NAME]
+        if (port := development.port_in(self._ports, variables)) is not None:
             others.append(development.program(layout, port, variables))
         supervision.write_config(layout, [*own, *others])
         supervisord = self._spawn_supervisord(inherited, tied=tied)
@@ -126,7 +120,7 @@ class Starting:
         self, inherited: Mapping[str, str], *, tied: bool
     ) -> "subprocess.Popen[bytes]":
         layout = self._layout
-        allow_open_files()
+        edge.allow_open_files()
         layout.supervisor_pid.unlink(missing_ok=True)
         layout.supervisor_socket.parent.mkdir(mode=0o700, exist_ok=True)
         command = [f"{layout.root}/.venv/bin/supervisord", "-c", str(layout.supervisor_config)]
@@ -209,7 +203,7 @@ class Starting:
 
     def _start_edge(self, variables: Mapping[str, str]) -> None:
         port = self._ports["edge"]
-        extra = self._ports[development.NAME] if development.is_wanted(variables) else None
+        extra = development.port_in(self._ports, variables)
         gateways = [self._ports[name] for name in self._counts.programs(GATEWAY)]
         rests = [self._ports[name] for name in self._counts.programs(REST)]
         edge.write_config(self._layout, port, gateways, rests, extra)
@@ -228,13 +222,6 @@ def role_check(ports: Mapping[str, int], program: str) -> Callable[[], bool]:
     """Whether a role's program says that it can work."""
     port = ports[roles.admin_port_name(program)]
     return lambda: readiness.http_status(port, "/readyz") == 200
-
-
-def allow_open_files() -> None:
-    """Let this process, and what it starts, open many files."""
-    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
-    limit = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, hard))
 
 
 def _succeeded(migration: "subprocess.Popen[bytes]", layout: Layout) -> bool:

@@ -4,6 +4,7 @@ import asyncio
 from typing import Final
 from uuid import UUID
 
+from libs.common.protocol.events import ERASURE
 from privacy.commands import open_commands
 from privacy.progress import Progress, say
 from privacy.settings import PrivacySettings
@@ -29,7 +30,7 @@ async def erase(settings: PrivacySettings, user_id: UUID) -> int:
             if row["archived_at"] is None:
                 await commands.archive(row["id"], user_id)
         progress = Progress("messages", await left_of(database, user_id))
-        await commands.delete_all(erasable(database, user_id), "erasure", progress.done)
+        await commands.delete_all(erasable(database, user_id), ERASURE, progress.done)
         await _stored(database, user_id)
     say(f"{progress.count} messages of {user_id} erased, {progress.rate:.0f}/s.")
     return progress.count

@@ -45,7 +45,8 @@ WHERE c.user1_id = $1 OR c.user2_id = $1
 SELECT id FROM conversations WHERE id > $1 ORDER BY id LIMIT $2
 
 -- name: outdated
--- Of some conversations ($1), what was written before a moment ($2).
+-- Of some conversations ($1), what was written before a moment ($2). Tombstones are not returned, but
+-- read: 0.7 us each. Why no index spares that: decision 0039.
 SELECT m.id, m.conversation_id, m.sender_id
 FROM unnest($1::uuid[]) AS wanted(id)
 CROSS JOIN LATERAL (

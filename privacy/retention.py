@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+from libs.common.protocol.events import RETENTION
 from privacy.commands import open_commands
 from privacy.progress import Progress, say
 from privacy.settings import PrivacySettings
@@ -19,6 +20,6 @@ async def retain(settings: PrivacySettings) -> int:
     before = datetime.now(UTC) - timedelta(days=settings.retention_days)
     progress = Progress("messages")
     async with connected(settings.database_url) as database, open_commands(settings) as commands:
-        await commands.delete_all(outdated(database, before), "retention", progress.done)
+        await commands.delete_all(outdated(database, before), RETENTION, progress.done)
     say(f"{progress.count} messages from before {before:%Y-%m-%d} let go, {progress.rate:.0f}/s.")
     return progress.count

@@ -16,15 +16,15 @@ from websockets.exceptions import InvalidHandshake, InvalidStatus
 from libs.client.attending import Attending, TokenSource
 from libs.client.outbox import Item
 from libs.client.reconnecting import MOST_S, End, Reconnecting, code_of
-from libs.client.session import Frame, Received, Refused, Session, SessionClosed
+from libs.client.session import KEPT, Frame, Received, Refused, Session, SessionClosed
 from libs.client.state import State
 from libs.client.typing_signals import TypingSignals
 
 
 class Device:
-    """One device of one user. `sessions` holds every session it has had, the newest last."""
+    """One device of one user."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what differs between users, probes and tests
         self,
         url: Callable[[], str],
         token: TokenSource,
@@ -32,13 +32,16 @@ class Device:
         on_frame: Callable[[Received], None] | None = None,
         waits_for_slot: bool = True,
         pause_most_s: float = MOST_S,
+        keeps_all: bool = False,
     ) -> None:
         """`url` is asked before each connect.
 
         Without `waits_for_slot` it ignores when RECONNECT says to come back, and with a lower
         `pause_most_s` it comes more often than the protocol asks for: no client in the field may.
+        With `keeps_all` nothing is forgotten that it has heard, for tests.
         """
         self.sessions: list[Session] = []
+        """The newest, or with `keeps_all` every session it has had, the newest last."""
         self.state = State("stopped")
         """As of the last try to connect, which comes by itself while somebody stays."""
         self.on_state: Callable[[State], None] | None = None
@@ -50,6 +53,7 @@ class Device:
         self._on_frame = on_frame
         self._waits_for_slot = waits_for_slot
         self._pause_most_s = pause_most_s
+        self._keeps_all = keeps_all
         self._reconnecting = Reconnecting(pause_most_s)
         self._connecting = asyncio.Lock()
         self._attending = Attending(token, self._settle)
@@ -180,7 +184,8 @@ class Device:
         self._tell(State("connecting"))
         try:
             token = await self._token(fresh=self._reconnecting.wants_fresh_token)
-            session = await Session.open(self._url(), token, on_frame=self._hear)
+            keeps = None if self._keeps_all else KEPT
+            session = await Session.open(self._url(), token, on_frame=self._hear, keeps=keeps)
         except SessionClosed as closed:
             self._wait(closed, closed.code)
         except InvalidStatus as refused:
@@ -190,6 +195,8 @@ class Device:
             self._wait(broken, None)
         else:
             self._reconnecting.connected()
+            if not self._keeps_all:
+                self.sessions.clear()
             self.sessions.append(session)
             self._attendance = asyncio.create_task(self._attending.attend(session))
             self._tell(State("online"))

@@ -1,38 +1,31 @@
 """A WebSocket client of the chat protocol (DESIGN.md, section 4): one session of one user.
 
-What the tests, the benchmark and `make demo` use. It keeps every frame with the time it came,
-and matches answers to what was asked: by clientMessageId, or by what was asked of which
-conversation, in order.
+It keeps frames with the time they came, for who waits for one, and gives each question its
+answer (`questions`).
 """
 
 import asyncio
 import itertools
 import json
 import time
-from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, ClassVar, Final, Literal
+from typing import ClassVar, Final, Literal
 from uuid import UUID, uuid4
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-Frame = dict[str, Any]
+from libs.client import questions
+
+Frame = questions.Frame
 Via = Literal["header", "subprotocol", "frame"]
 """The three ways to authenticate."""
-Question = tuple[str, str | None]
-"""The asking frame's type, and its clientMessageId or conversationId."""
-ANSWERS: Final = {
-    "MESSAGE_SENT": "SEND_MESSAGE",
-    "MESSAGE_READ": "MARK_AS_READ",
-    "SYNC_RESULT": "SYNC",
-    "TOKEN_REFRESHED": "REFRESH_TOKEN",
-}
-"""What each answers, if no ERROR does."""
-
 ANSWER_S: Final = 15.0
+KEPT: Final = 100
+"""Frames of a session that lasts, for who asks late what has come."""
 
 
 class Refused(Exception):
@@ -69,14 +62,31 @@ class _Socket(ClientConnection):
         super().data_received(data)
 
 
+class _Expected:
+    """A frame that somebody waits for."""
+
+    def __init__(self, frame_type: str, fields: Mapping[str, object]) -> None:
+        self.come: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
+        self._frame_type = frame_type
+        self._fields = fields
+
+    def is_met(self, frame: Frame) -> bool:
+        return bool(frame["type"] == self._frame_type and self._fields.items() <= frame.items())
+
+
 class Session:
     """Use `Session.open`, best as `async with await Session.open(...)`."""
 
     on_any_frame: ClassVar[Callable[[Received], None] | None] = None
     """Called with every frame of every session: where tests hold them against the contract."""
 
-    def __init__(self, socket: _Socket, on_frame: Callable[[Received], None] | None) -> None:
-        self.received: list[Received] = []
+    def __init__(
+        self, socket: _Socket, on_frame: Callable[[Received], None] | None, keeps: int | None
+    ) -> None:
+        self.received: deque[Received] = deque(maxlen=keeps)
+        """The newest frames, or all."""
+        self.count = 0
+        """Of all frames that have come."""
         self.user_id: UUID | None = None
         self.heads: dict[UUID, int] = {}
         self.closed: SessionClosed | None = None
@@ -84,9 +94,8 @@ class Session:
         """When a RECONNECT asked it to come back (`time.perf_counter` seconds)."""
         self._socket = socket
         self._on_frame = on_frame
-        self._answers: defaultdict[Question, list[asyncio.Future[Frame]]] = defaultdict(list)
-        """Several may ask the same: one answer each, in order."""
-        self._news = asyncio.Condition()
+        self._questions = questions.Questions()
+        self._expected: list[_Expected] = []
         self.over = asyncio.create_task(self._read())
         """Done when it has ended and all that came before has been taken. Only to be waited for."""
 
@@ -98,12 +107,15 @@ class Session:
         *,
         via: Via = "header",
         on_frame: Callable[[Received], None] | None = None,
+        keeps: int | None = None,
     ) -> "Session":
         """Connects and waits for CONNECT_SUCCESS.
 
-        Raises SessionClosed, TimeoutError, and what `websockets` raises for a refused handshake.
+        `keeps`: so many of the newest frames stay in `received`; None: all, which only what ends
+        soon can afford. Raises SessionClosed, TimeoutError, and what `websockets` raises for a
+        refused handshake.
         """
-        session = await cls.connect(url, token, via=via, on_frame=on_frame)
+        session = await cls.connect(url, token, via=via, on_frame=on_frame, keeps=keeps)
         try:
             if via == "frame":
                 await session.send_frame({"type": "CONNECT", "token": token})
@@ -123,6 +135,7 @@ class Session:
         *,
         via: Via = "header",
         on_frame: Callable[[Received], None] | None = None,
+        keeps: int | None = None,
     ) -> "Session":
         """A connection of which nothing is known yet, without a `token` nobody's.
 
@@ -140,7 +153,7 @@ class Session:
             create_connection=_Socket,
         )
         assert isinstance(socket, _Socket)
-        return cls(socket, on_frame)
+        return cls(socket, on_frame, keeps)
 
     async def send_frame(self, frame: Frame) -> None:
         await self.send_text(json.dumps(frame))
@@ -204,20 +217,11 @@ class Session:
         """The TOKEN_REFRESHED frame. Raises Refused (then it is closed), SessionClosed."""
         return await self._ask(("REFRESH_TOKEN", None), {"token": token})
 
-    async def _ask(self, question: Question, fields: Frame) -> Frame:
+    async def _ask(self, question: questions.Question, fields: Frame) -> Frame:
         """Sends a frame; its answer."""
-        answer: asyncio.Future[Frame] = asyncio.get_running_loop().create_future()
-        self._answers[question].append(answer)
-        try:
+        with self._questions.asked(question) as answer:
             await self.send_frame({"type": question[0], **fields})
             frame = await asyncio.wait_for(answer, ANSWER_S)
-        finally:
-            if answer in self._answers[question]:
-                self._answers[question].remove(answer)
-            if not self._answers[question]:
-                del self._answers[question]
-            if answer.done() and not answer.cancelled():
-                answer.exception()  # seen, also when sending raised before anybody waited for it
         if frame["type"] == "ERROR":
             raise Refused(frame)
         return frame
@@ -227,31 +231,31 @@ class Session:
     ) -> Frame:
         """The first frame of this type and with these fields, among those received or to come.
 
-        Looks from number `after` on. Raises TimeoutError, SessionClosed.
+        Looks from number `after` on, by `count`. Raises TimeoutError, SessionClosed.
         """
-
-        def matching() -> Frame | None:
-            for received in itertools.islice(self.received, after, None):
-                frame = received.frame
-                if frame["type"] == frame_type and fields.items() <= frame.items():
-                    return frame
-            return None
-
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: matching() or self.closed)
-        found = matching()
-        if found is None:
-            raise self.closed or AssertionError("woken without cause")
-        return found
+        expected = _Expected(frame_type, fields)
+        gone = self.count - len(self.received)
+        for received in itertools.islice(self.received, max(0, after - gone), None):
+            if expected.is_met(received.frame):
+                return received.frame
+        if self.closed is not None:
+            raise self.closed
+        self._expected.append(expected)
+        try:
+            return await asyncio.wait_for(expected.come, timeout_s)
+        finally:
+            self._expected.remove(expected)
 
     def frames(self, frame_type: str) -> list[Frame]:
-        """All of this type that have come."""
+        """All of this type that are kept."""
         return [item.frame for item in self.received if item.frame["type"] == frame_type]
 
     async def wait_closed(self, timeout_s: float = ANSWER_S) -> SessionClosed:
-        async with asyncio.timeout(timeout_s), self._news:
-            await self._news.wait_for(lambda: self.closed)
-        assert self.closed is not None
+        """How it ended. Raises TimeoutError."""
+        if self.closed is None:
+            await asyncio.wait([self.over], timeout=timeout_s)
+        if self.closed is None:
+            raise TimeoutError
         return self.closed
 
     async def close(self) -> None:
@@ -276,45 +280,29 @@ class Session:
         closed = SessionClosed(None, "reading ended")
         try:
             async for text in self._socket:
-                await self._take(Received(json.loads(text), time.perf_counter()))
+                self._take(Received(json.loads(text), time.perf_counter()))
             closed = SessionClosed(self._socket.close_code, self._socket.close_reason or "")
         except ConnectionClosed as error:
             closed = _closed(error)
         finally:
             self.closed = self.closed or closed
-            for answer in itertools.chain.from_iterable(self._answers.values()):
-                if not answer.done():
-                    answer.set_exception(self.closed)
-            await self._tell()
+            self._questions.unanswered(self.closed)
+            for expected in self._expected:
+                if not expected.come.done():
+                    expected.come.set_exception(self.closed)
 
-    async def _take(self, item: Received) -> None:
+    def _take(self, item: Received) -> None:
         self.received.append(item)
+        self.count += 1
         if item.frame["type"] == "RECONNECT":
             self.back_at = item.at + item.frame["afterMs"] / 1000
         for heard in (Session.on_any_frame, self._on_frame):
             if heard is not None:
                 heard(item)
-        self._answer(item.frame)
-        await self._tell()
-
-    def _answer(self, frame: Frame) -> None:
-        question = self._question(frame)
-        waiting = self._answers.get(question, ()) if question else ()
-        answer = next((answer for answer in waiting if not answer.done()), None)
-        if answer is not None:
-            answer.set_result(frame)
-
-    def _question(self, frame: Frame) -> Question | None:
-        """What this frame may be the answer to."""
-        named = frame["ref"] if frame["type"] == "ERROR" else frame
-        asked = named.get("type") if frame["type"] == "ERROR" else ANSWERS.get(frame["type"])
-        if asked is None or named.get("readerId", str(self.user_id)) != str(self.user_id):
-            return None
-        return asked, named.get("clientMessageId" if asked == "SEND_MESSAGE" else "conversationId")
-
-    async def _tell(self) -> None:
-        async with self._news:
-            self._news.notify_all()
+        self._questions.answered(item.frame, str(self.user_id))
+        for expected in self._expected:
+            if expected.is_met(item.frame) and not expected.come.done():
+                expected.come.set_result(item.frame)
 
     async def __aenter__(self) -> "Session":
         return self

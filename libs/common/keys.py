@@ -30,6 +30,8 @@ class Key:
     """Besides the writers."""
     first: Mapping[str, str] = field(default_factory=dict)
     """By role, the first part of those names that are its own; none: all are."""
+    removers: tuple[str, ...] = ()
+    """Who can't write or read it, but may take it away."""
 
     def __call__(self, *parts: UUID | int | str) -> str:
         return self.pattern % parts
@@ -46,10 +48,10 @@ HEADS: Final = Key("heads:%s", DAY, (ROUTER,), (REST,))
 """Hash conversation → head by user, of all their conversations once field `*` is there. An
 archived one's head has a `!` behind it."""
 
-WARM: Final = Key("warm:%s", DAY, (ROUTER, GATEWAY), (REST,))
+WARM: Final = Key("warm:%s", DAY, (ROUTER,), (REST,), removers=(GATEWAY,))
 """String by partition. Present: since it was set, nothing that Redis should hold of writes still
-queued has been lost. Absent (a FLUSHALL): ask PostgreSQL behind a barrier. A gateway only deletes
-it, see `doubtful_with`."""
+queued has been lost. Absent (a FLUSHALL): ask PostgreSQL behind a barrier. Why a gateway takes it
+away: see `doubtful_with`."""
 
 MEMBERS: Final = Key(
     "members:%s", 10, (ROUTER, PERSISTER), first={ROUTER: "router", PERSISTER: "persister"}

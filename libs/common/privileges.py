@@ -167,6 +167,12 @@ def key_rules(role: str) -> list[str]:
     return rules
 
 
+def _selectors(role: str) -> list[str]:
+    """Of Redis' ACL: a rule beside the others, with keys and commands of its own."""
+    names = [f"~{_names(key, role)}" for key in ALL_KEYS if role in key.removers]
+    return [f"(+unlink {' '.join(names)})"] if names else []
+
+
 def _names(key: Key, role: str) -> str:
     parts = ["*"] * key.pattern.count("%s")
     if role in key.first:
@@ -177,4 +183,7 @@ def _names(key: Key, role: str) -> str:
 def acl(role: str) -> list[str]:
     """The rules of this role's user, but for its password. No channel of pub/sub."""
     rules = key_rules(role)
-    return ["resetchannels", *rules, *(f"+{name}" for name in sorted(COMMANDS))] if rules else []
+    if not rules:
+        return []
+    commands = [f"+{name}" for name in sorted(COMMANDS)]
+    return ["resetchannels", *rules, *commands, *_selectors(role)]

@@ -7,6 +7,7 @@ from libs.common import topology
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.config import load
+from libs.common.domain.role import PERSISTER
 from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
@@ -16,18 +17,17 @@ from services.persister.settings import PersisterSettings
 from services.persister.store import Store
 from services.persister.typing_status import TypingStatus
 
-ROLE = "persister"
-
 
 async def persist(settings: PersisterSettings, life: Life) -> None:
     """Stores what the write queues bring until told to stop; then finishes what it holds."""
+    name = f"{PERSISTER}-{settings.instance}"
     store = Store(settings.database_url)
     indexer = Indexer(settings.database_url)
     typing = TypingStatus(settings.database_url)
     cache = Cache(settings.redis_url)
 
     async def serve(broker: Broker) -> None:
-        speaking = await Broker.connect(settings.amqp_url, f"{ROLE}-{settings.instance} speaking")
+        speaking = await Broker.connect(settings.amqp_url, f"{name} speaking")
         try:
             await work(broker, speaking)
         finally:
@@ -38,7 +38,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
         outgoing = await speaking.channel()
         await outgoing.declare(topology.dead())
         flusher = Flusher(outgoing, store, indexer, settings.flush_ms, settings.flush_items)
-        membership = Membership(cache, ROLE, settings.instance)
+        membership = Membership(cache, PERSISTER, settings.instance)
         partitions = Partitions(
             broker,
             membership,
@@ -59,7 +59,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
             await ended(*tasks)
 
     try:
-        await serve_while_connected(settings.amqp_url, f"{ROLE}-{settings.instance}", life, serve)
+        await serve_while_connected(settings.amqp_url, name, life, serve)
     finally:
         store.close()
         await cache.close()
@@ -74,4 +74,4 @@ def _look(store: Store, membership: Membership, flusher: Flusher) -> str | None:
 
 if __name__ == "__main__":
     settings = load(PersisterSettings)
-    run(ROLE, settings, lambda life: persist(settings, life))
+    run(PERSISTER, settings, lambda life: persist(settings, life))

@@ -9,6 +9,7 @@ import msgspec
 import structlog
 
 from libs.common.domain.status import Status
+from libs.common.protocol.events import RETENTION
 from libs.common.protocol.writes import (
     ArchiveConversation,
     DeleteContent,
@@ -196,8 +197,12 @@ async def _delete_contents(connection: Connection, deletions: list[DeleteContent
     """Returns the messages that do not exist. What was deleted already stays as it is."""
     rows = [
         (
-            *(row.message_id, row.conversation_id, row.seq),
-            *(None if row.because == "retention" else row.actor_id, row.deleted_at, row.because),
+            row.message_id,
+            row.conversation_id,
+            row.seq,
+            None if row.because == RETENTION else row.actor_id,  # nobody's doing
+            row.deleted_at,
+            row.because,
         )
         for row in sorted(deletions, key=lambda row: row.message_id)
     ]

@@ -70,11 +70,6 @@ class Commands:
     def connected(self) -> bool:
         return self._asking is not None
 
-    @property
-    def alive(self) -> bool:
-        """False when the thread has ended by an error of ours."""
-        return self._thread.is_alive()
-
     def start(self) -> None:
         """After the fork: threads don't survive it."""
         self._thread.start()

@@ -14,7 +14,7 @@ HANGS_S: Final = 5.0
 
 
 class Readiness:
-    """Looks once a second, in threads of its own."""
+    """Looks once a second, in threads of its own. The loop of `commands` says that we live."""
 
     def __init__(
         self, health: Health, verifier: Verifier, store: Store, commands: Commands
@@ -27,7 +27,7 @@ class Readiness:
         self._looked_at = monotonic()
 
     def start(self) -> None:
-        for name, target in (("readiness", self._watch), ("liveness", self._beat)):
+        for name, target in (("readiness", self._watch), ("hanging", self._notice_hanging)):
             Thread(target=target, name=name, daemon=True).start()
 
     def stop(self) -> None:
@@ -45,11 +45,9 @@ class Readiness:
                 self._health.unready(waiting_for)
             self._stopping.wait(INTERVAL_S)
 
-    def _beat(self) -> None:
-        """In a thread of its own: a server that hangs makes us unready, never dead."""
+    def _notice_hanging(self) -> None:
+        """In a thread of its own, as the other one may wait for a server that hangs."""
         while not self._stopping.is_set():
-            if self._commands.alive:
-                self._health.beat()
             if monotonic() - self._looked_at > HANGS_S:
                 self._health.unready("a server that does not answer")
             self._stopping.wait(INTERVAL_S)

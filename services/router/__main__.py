@@ -2,6 +2,7 @@
 
 import asyncio
 from functools import partial
+from typing import Final
 
 import asyncpg
 
@@ -9,6 +10,7 @@ from libs.common.asking import Asking
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.config import load
+from libs.common.domain.role import ROUTER
 from libs.common.lifecycle import Life, ended, run, serve_while_connected, tell_health
 from libs.common.membership import Membership
 from libs.common.ownership import Partitions
@@ -20,10 +22,10 @@ from services.router.store import Store
 from services.router.surroundings import CONNECTIONS, Surroundings
 from services.router.worker import Worker
 
-BARRIER_S = 30.0
+BARRIER_S: Final = 30.0
 """How long to wait for a barrier before asking for another: PostgreSQL may be away."""
-CONNECT_S = 5.0
-READ_S = 10.0
+CONNECT_S: Final = 5.0
+READ_S: Final = 10.0
 """A PostgreSQL that vanished without a word must not hold a partition for ever."""
 
 
@@ -42,7 +44,7 @@ async def main(settings: RouterSettings, life: Life) -> None:
             await _declare(broker, settings.partitions)
             asking = await Asking.open(broker, settings.instance, deadline_s=BARRIER_S)
             around = Surroundings(settings, cache, Store(pool), asking, Gateways())
-            membership = Membership(cache, "router", settings.instance)
+            membership = Membership(cache, ROUTER, settings.instance)
             partitions = Partitions(
                 broker,
                 membership,
@@ -79,4 +81,4 @@ async def _declare(broker: Broker, partitions: int) -> None:
 
 if __name__ == "__main__":
     settings = load(RouterSettings)
-    run("router", settings, partial(main, settings))
+    run(ROUTER, settings, partial(main, settings))

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import structlog
 
@@ -11,7 +12,7 @@ from libs.common.protocol.codec import DELIVERIES
 from libs.common.protocol.deliveries import Delivery, Missed
 from libs.common.topology import deliveries
 
-GONE_MOST = 10_000
+GONE_MOST: Final = 10_000
 
 log = structlog.get_logger()
 

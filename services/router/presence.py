@@ -8,10 +8,9 @@ What it goes by is in Redis, so that a successor goes on: SESSIONS, LEAVING and 
 the gateways write; STATUS and USERS, which it writes itself.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 import structlog
@@ -20,8 +19,6 @@ from libs.common.cache import Lua
 from libs.common.domain.heads import NOTHING_TOLD, told_in
 from libs.common.domain.moment import rfc3339
 from libs.common.keys import (
-    GATEWAY_USERS,
-    GATEWAYS,
     HEADS,
     LEAVING,
     SESSIONS,
@@ -31,17 +28,14 @@ from libs.common.keys import (
 )
 from libs.common.protocol.frames import ServerFrame, UserOffline, UserOnline
 from services.router import sequence
+from services.router.dead_gateways import DeadGateways
 from services.router.fan_out import notes
 from services.router.inbox import Inbox
+from services.router.overdue import overdue, parts
 from services.router.surroundings import PASSING, Station
 
 LOOK_S: Final = 0.5
 GRACE_MS: Final = 5_000
-SILENT_MS: Final = 8_000
-"""A gateway without a sign of life for so long is dead: with the grace and two looks its users
-are OFFLINE within 15 s. One that only slept registers anew (`ws_gateway.registration`)."""
-AT_ONCE: Final = 200
-"""Conversations, or users, in one round trip: a longer one would hold up everybody else."""
 ONLINE: Final = "ONLINE"
 
 _ENTER: Final = Lua("""
@@ -60,15 +54,7 @@ redis.call('SREM', KEYS[1], ARGV[1])
 return redis.call('SMEMBERS', KEYS[1])
 """)
 
-_SINCE: Final = Lua("""
--- Members whose score is ARGV[1] ms old at least, with their scores, oldest first.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local due = string.format('%.0f', now - ARGV[1])
-return redis.call('ZRANGE', KEYS[1], '-inf', due, 'BYSCORE', 'LIMIT', 0, ARGV[2], 'WITHSCORES')
-""")
-
-_TAKEN: Final = Lua("""
+_TAKE_OUT: Final = Lua("""
 -- Takes out member ARGV[1], unless its score has changed from ARGV[2].
 if redis.call('ZSCORE', KEYS[1], ARGV[1]) == ARGV[2] then
     return redis.call('ZREM', KEYS[1], ARGV[1])
@@ -116,8 +102,7 @@ class Presence:
         self.changes: Inbox[Arrived | Begun | Ended] = Inbox()
         self._station = station
         self._cache = station.around.cache
-        self._buried: frozenset[str] = frozenset()
-        """Gateways that are dead and whose users have been seen to."""
+        self._dead_gateways = DeadGateways(station)
 
     async def run(self) -> None:
         """Until cancelled. Raises BrokerLost."""
@@ -127,7 +112,7 @@ class Presence:
             try:
                 await self._follow(changes)
                 changes.clear()  # not before: nobody says again that a user has come
-                await self._look_for_dead_gateways()
+                await self._dead_gateways.look()
                 await self._look_for_leaving()
             except PASSING as error:
                 log.warning("presence waits", partition=self._station.partition, reason=repr(error))
@@ -150,7 +135,7 @@ class Presence:
 
     async def _arrive(self, arrived: Arrived) -> None:
         """STATUS comes last: if we die before, the next signal begins again."""
-        for some in _parts(arrived.conversation_ids):
+        for some in parts(arrived.conversation_ids):
             others = await self._enter(arrived.user_id, some)
             if arrived.is_news:
                 await self._tell(
@@ -193,14 +178,14 @@ class Presence:
         batch = self._cache.batch()
         for conversation_id in conversation_ids:
             batch.script(_ENTER, USERS(conversation_id), str(user_id), USERS.ttl)
-        return list(zip(conversation_ids, map(_ids, await batch.run()), strict=True))
+        return list(zip(conversation_ids, map(sequence.ids_in, await batch.run()), strict=True))
 
     # --- going -----------------------------------------------------------------------------
 
     async def _look_for_leaving(self) -> None:
         """Users who had a session end 5 s ago: OFFLINE if they have none now."""
         leaving = LEAVING(self._station.partition)
-        while due := await self._since(leaving, GRACE_MS):
+        while due := await overdue(self._cache, leaving, GRACE_MS):
             await self._let_go(leaving, due)
 
     async def _let_go(self, leaving: str, due: Sequence[tuple[bytes, bytes]]) -> None:
@@ -212,7 +197,7 @@ class Presence:
                 await self._leave(user_id, _moment(since))
         batch = self._cache.batch()
         for user, since in due:
-            batch.script(_TAKEN, leaving, user, since)
+            batch.script(_TAKE_OUT, leaving, user, since)
         await batch.run()
 
     async def _leave(self, user_id: UUID, since_ms: int) -> None:
@@ -230,47 +215,16 @@ class Presence:
             self.changes.put([Arrived(user_id, tuple(active), is_news=False)])
             return
         last_seen_at = rfc3339(since_ms)
-        for some in _parts(active):
+        for some in parts(active):
             batch = self._cache.batch()
             for conversation_id in some:
                 batch.script(_LEAVE, USERS(conversation_id), str(user_id))
-            others = zip(some, map(_ids, await batch.run()), strict=True)
+            others = zip(some, map(sequence.ids_in, await batch.run()), strict=True)
             await self._tell(
                 (other, UserOffline(conversation_id, user_id, last_seen_at))
                 for conversation_id, users in others
                 for other in users
             )
-
-    # --- gateways that died ------------------------------------------------------------------
-
-    async def _look_for_dead_gateways(self) -> None:
-        """What a dead gateway's sessions were is taken out; then their users are leaving."""
-        silent = {
-            gateway.decode(errors="replace"): since
-            for gateway, since in await self._since(GATEWAYS(), SILENT_MS)
-        }
-        for gateway_id in silent.keys() - self._buried:
-            await self._bury(gateway_id, silent[gateway_id])
-        self._buried = frozenset(silent)
-
-    async def _bury(self, gateway_id: str, since: bytes) -> None:
-        theirs = GATEWAY_USERS(gateway_id, self._station.partition)
-        batch = self._cache.batch()
-        batch.add("SMEMBERS", theirs)
-        [users] = await batch.run()
-        for some in _parts(_ids(users)):
-            listeners = await sequence.sessions(self._cache, some)
-            batch = self._cache.batch()
-            for user_id, sessions in listeners.items():
-                for session_id, gateway in sessions.items():
-                    if gateway == gateway_id:
-                        batch.add("HDEL", SESSIONS(user_id), str(session_id))
-                batch.add("ZADD", LEAVING(self._station.partition), "NX", since, str(user_id))
-            await batch.run()
-        batch = self._cache.batch()
-        batch.add("DEL", theirs)
-        await batch.run()
-        log.info("gateway dead", gateway_id=gateway_id, users=len(users))
 
     # --- both ------------------------------------------------------------------------------
 
@@ -282,13 +236,6 @@ class Presence:
         answers = await batch.run()
         return {user_id for user_id, exists in zip(users, answers, strict=True) if exists}
 
-    async def _since(self, key: str, at_least_ms: int) -> list[tuple[bytes, bytes]]:
-        """Members of a sorted set, and their scores, that are so old, some at a time."""
-        batch = self._cache.batch()
-        batch.script(_SINCE, key, at_least_ms, AT_ONCE)
-        [flat] = await batch.run()
-        return list(zip(flat[::2], flat[1::2], strict=True))
-
     async def _tell(self, told: Iterable[_Told]) -> None:
         """Whoever listens; nobody, mostly."""
         frames = list(told)
@@ -299,16 +246,6 @@ class Presence:
         await self._station.around.gateways.deliver(self._station.channel, batches)
 
 
-def _ids(answer: Any) -> list[UUID]:  # noqa: ANN401 - a set in RESP3, or a script's list
-    return [user_id for user in answer if (user_id := sequence.id_in(user))]
-
-
 def _moment(score: bytes) -> int:
     """Milliseconds since 1970; what no gateway has written is long ago."""
     return int(max(0.0, float(score)))
-
-
-def _parts(ids: Iterable[UUID]) -> Iterator[list[UUID]]:
-    remaining = iter(ids)
-    while some := list(islice(remaining, AT_ONCE)):
-        yield some

@@ -1,6 +1,6 @@
 """The router's Redis keys: who may give out sequence numbers, and how far the logs have come."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from uuid import UUID
@@ -201,3 +201,8 @@ def id_in(value: bytes) -> UUID | None:
         return UUID(value.decode())
     except ValueError:
         return None
+
+
+def ids_in(values: Iterable[bytes]) -> list[UUID]:
+    """Of a set, without what isn't ours."""
+    return [one for value in values if (one := id_in(value))]

@@ -52,8 +52,8 @@ class Store:
 
     def __init__(self, pool: "asyncpg.Pool[asyncpg.Record]") -> None:
         self._pool = pool
-        self._known: set[int] = set()
-        """Connections that were used, by PostgreSQL's pids."""
+        self._used: set[int] = set()
+        """Connections, by PostgreSQL's pids."""
         self._doubtful: set[int] = set()
         """Those that are as old as one that did not answer."""
 
@@ -160,19 +160,19 @@ class Store:
         """
         while True:
             async with self._pool.acquire() as connection:
-                name = connection.get_server_pid()
-                if name in self._doubtful:
-                    self._doubtful.remove(name)
+                pid = connection.get_server_pid()
+                if pid in self._doubtful:
+                    self._doubtful.remove(pid)
                     connection.terminate()
                     continue
-                self._known.add(name)
+                self._used.add(pid)
                 try:
                     return await connection.fetch(QUERIES[query], *arguments)
                 except TimeoutError:
                     connection.terminate()
-                    self._doubtful |= self._known
-                    self._doubtful.discard(name)
-                    self._known.clear()
+                    self._doubtful |= self._used
+                    self._doubtful.discard(pid)
+                    self._used.clear()
                     raise
 
 

@@ -63,6 +63,7 @@ class TypingUsers:
         self._around = station.around
         self._memory = memory
         self._known: OrderedDict[UUID, tuple[float, Membership]] = OrderedDict()
+        """What PostgreSQL said of conversations that memory lacks, and until when it counts."""
         self._typing: dict[tuple[UUID, UUID], float] = {}
         """Conversation and user → when it ends, by the loop's clock."""
         self._table: Outbox[writes.Typing] = Outbox(self._store, pacing_s=STORE_S, stage="typing")

@@ -1,34 +1,24 @@
-"""One client's TCP connection: bytes ↔ frames by `websockets`' Sans-I/O protocol.
+"""One client's WebSocket session: frames in, effects out, from the end of its handshake on.
 
-The shell around the pure session: it has no task and no timer of its own. `sweep` watches
-its clocks; what is written in one turn of the loop leaves in one system call.
+The shell around the pure `Session`: it performs what that says.
 """
 
 import asyncio
 import time
-from functools import partial
-from typing import TYPE_CHECKING, Final, assert_never, cast, get_args
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, assert_never, cast
 from uuid import UUID
 
 import structlog
-from websockets.exceptions import SecurityError
 from websockets.frames import CloseCode, Frame, Opcode
-from websockets.http11 import Request
-from websockets.protocol import OPEN
+from websockets.protocol import OPEN, Event
+from websockets.server import ServerProtocol
 
-from libs.common.domain.moment import stamped_at
-from libs.common.metrics import (
-    CLOSES,
-    CONNECT_TIME,
-    CONNECTS,
-    DELIVERY,
-    FRAMES,
-    REFUSED,
-    SLOW_CLOSES,
-)
+from libs.common.metrics import REFUSED
 from libs.common.protocol.closes import Close
-from libs.common.protocol.events import Delivered
-from libs.common.protocol.frames import ClientFrame, Reconnect, encode_frame
+from libs.common.protocol.frames import Reconnect, encode_frame
+from libs.common.tokens import Caller
+from services.ws_gateway import telemetry
 from services.ws_gateway.admission import Place
 from services.ws_gateway.departures import lifetime
 from services.ws_gateway.effects import (
@@ -42,106 +32,64 @@ from services.ws_gateway.effects import (
     Signal,
     Write,
 )
-from services.ws_gateway.handshake import HandshakeRefused
-from services.ws_gateway.incoming import BadFrame, read_frame
+from services.ws_gateway.incoming import read_frame
 from services.ws_gateway.session import Phase, Session
-from services.ws_gateway.upgrade import ChatProtocol, refuse, upgrade
+from services.ws_gateway.stream import Stream, postponed
 from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
     from services.ws_gateway.gateway import Gateway
     from services.ws_gateway.incarnation import Incarnation
 
-MAX_MESSAGE_BYTES: Final = 64 << 10
-"""Of a message, in whatever number of frames."""
-MAX_HEAD_BYTES: Final = 16 << 10
-"""Of the opening handshake's request."""
-
-_FRAMES: Final = {
-    frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
-    for frame_type in get_args(ClientFrame)
-} | {BadFrame: FRAMES.labels("bad")}
-
-_CONNECTS: Final = {
-    outcome: CONNECTS.labels(outcome) for outcome in ("opened", "failed", "refused", "abandoned")
-}
-_SLOW_CLOSES: Final = {cause: SLOW_CLOSES.labels(cause) for cause in ("buffer", "pong")}
-_ON_US: Final = (Close.ON_US, Close.RESTARTING)
-
 log = structlog.get_logger()
 
 
-class Connection(asyncio.Protocol):
-    """From accept to connection_lost. Belongs to one incarnation from its handshake on."""
+class Connection(Stream):
+    """From 101 to connection_lost, all of it in one incarnation."""
 
     __slots__ = (
         "_fragments",
-        "_gateway",
-        "_head_bytes",
-        "_home",
-        "_outgoing",
         "_place",
-        "_protocol",
-        "_session",
-        "_transport",
         "asked_at",
-        "ended",
         "heard_at",
+        "home",
         "leaves_at",
         "pinged_at",
-        "since",
+        "session",
     )
 
-    def __init__(self, gateway: "Gateway") -> None:
-        self._gateway = gateway
-        self._protocol = ChatProtocol(max_size=MAX_MESSAGE_BYTES)
-        self._transport: asyncio.Transport | None = None
-        self._home: Incarnation | None = None
-        self._session: Session | None = None
-        self._head_bytes = 0
-        """What has come before the handshake was done."""
-        self._place: Place | None = None
-        """None: it was cut off as it came."""
-        self.ended = False
-        """Closing or closed: nothing more is processed or written."""
-        self._outgoing: list[bytes] | None = None
-        """This turn's writes; b"" ends the stream."""
+    def __init__(  # noqa: PLR0913 - what the handshake has come to
+        self,
+        gateway: "Gateway",
+        protocol: ServerProtocol,
+        transport: asyncio.Transport,
+        *,
+        place: Place,
+        home: "Incarnation",
+        session: Session,
+    ) -> None:
+        """`begin` has to follow."""
+        super().__init__(gateway, protocol, transport)
+        self._place = place
         self._fragments: bytearray | None = None
-        self.since = self.heard_at = self.pinged_at = gateway.loop.time()
-        """When the present phase began; when the client was last heard; the last ping."""
+        self.home = home
+        self.session = session
+        self.heard_at = self.pinged_at = self.since
+        """When the client was last heard; the last ping."""
         self.asked_at: float | None = None
         """When the last Open signal was published."""
         self.leaves_at = self.since + lifetime(gateway.settings.max_connection_age_s)
         """When it is old enough to be sent to another gateway."""
 
     @property
-    def is_settled(self) -> bool:
-        """Whether the handshake is done."""
-        return self._session is not None
-
-    @property
     def is_open(self) -> bool:
         """Whether it has had CONNECT_SUCCESS and has not ended."""
-        return not self.ended and self._session is not None and self._session.phase is Phase.OPEN
-
-    @property
-    def session(self) -> Session:
-        """Once the handshake is done."""
-        if self._session is None:
-            raise RuntimeError("before the handshake")
-        return self._session
-
-    @property
-    def home(self) -> "Incarnation":
-        """Once the handshake is done."""
-        if self._home is None:
-            raise RuntimeError("before the handshake")
-        return self._home
+        return not self.ended and self.session.phase is Phase.OPEN
 
     def ids(self) -> dict[str, str]:
         """For log lines."""
-        session = self._session
-        if session is None or session.phase is Phase.AWAITING_TOKEN:
+        session = self.session
+        if session.phase is Phase.AWAITING_TOKEN:
             return {}
         return {"session_id": str(session.session_id), "user_id": str(session.user_id)}
 
@@ -151,52 +99,25 @@ class Connection(asyncio.Protocol):
         close = self._protocol.close_rcvd or self._protocol.close_sent
         return CloseCode.ABNORMAL_CLOSURE if close is None else close.code
 
-    # --- asyncio.Protocol ----------------------------------------------------------------
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast(asyncio.Transport, transport)
-        self._transport.set_write_buffer_limits(high=self._gateway.settings.max_buffered_bytes)
+    def begin(self, caller: Caller | None, early: Sequence[Event]) -> None:
+        """`caller`: whom the handshake has named; `early`: frames that came with its request."""
         self._gateway.connections.add(self)
-        self._place = self._gateway.entrance.admission.arrive()
-        if self._place is None:
-            REFUSED.labels("TOO_MANY_UNAUTHENTICATED").inc()
-            self.abort()
-            return
-        if self._gateway.congested:
-            # uvloop starts to read after this method: only then can it be paused.
-            self._gateway.loop.call_soon(self.pause_reading)
+        if caller is not None:
+            self.perform(self.session.admit(caller))
+        self._take(early)
+
+    # --- asyncio.Protocol ----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
         self.heard_at = self._gateway.loop.time()
-        if self._session is None:
-            self._receive_head(data)
-        else:
-            self._protocol.receive_data(data)
+        self._protocol.receive_data(data)
         self._queue_output()
-        try:
-            for event in self._protocol.events_received():
-                if self.ended:
-                    break
-                if isinstance(event, Frame):
-                    self._on_frame(event)
-                elif isinstance(event, Request):
-                    self._on_request(event)
-        except Exception:  # One bad thing stays one (promise 9).
-            log.exception("frame failed", **self.ids())
-            self.end(Close.ON_US, "INTERNAL")
-        if self._session is not None and self._protocol.state is not OPEN:
-            self._finish()
-
-    def eof_received(self) -> None:
-        self._protocol.receive_eof()
-        self._queue_output()
-        self.flush()
+        self._take(self._protocol.events_received())
 
     def connection_lost(self, _: Exception | None) -> None:
         self._transport = None
         self._finish()
-        if self._place is not None:
-            self._place.leave()
+        self._place.leave()
         self._gateway.gone(self)
 
     def pause_writing(self) -> None:
@@ -208,60 +129,26 @@ class Connection(asyncio.Protocol):
 
     # --- what comes in -------------------------------------------------------------------
 
-    def _receive_head(self, data: bytes) -> None:
-        """A part of the request. What is too long is answered; what is no HTTP is only ended."""
-        if self.ended:
-            return
-        self._head_bytes += len(data)
-        is_too_long = self._head_bytes > MAX_HEAD_BYTES
-        if not is_too_long:
-            self._protocol.receive_data(data)
-            # One line, or their number. It has an answer of its own, which is no problem+json.
-            is_too_long = isinstance(self._protocol.handshake_exc, SecurityError)
-        if is_too_long:
-            answer = refuse(self._protocol, HandshakeRefused("HEADERS_TOO_LARGE"))
-            self._protocol.data_to_send()
-            self._queue(answer.response.serialize())
-            self._queue(b"")
-            self._turned_away()
-
-    def _on_request(self, request: Request) -> None:
-        home = self._gateway.incarnation
-        terms = None if home is None else home.terms
-        check = self._gateway.entrance.check
-        admit = partial(check, self._peer(), self._gateway.loop.time())
-        answer = upgrade(self._protocol, request, admit, terms, time.time())
-        self._protocol.send_response(answer.response)
-        self._queue_output()
-        if answer.session is None:
-            self._turned_away()
-            return
-        self.since = self._gateway.loop.time()
-        if self._place is not None:
-            self._place.enter(answer.network)
-        self._home, self._session = home, answer.session
-        if answer.caller is not None:
-            self.perform(answer.session.admit(answer.caller))
-
-    def _turned_away(self) -> None:
-        """Nothing more is read; the sweep cuts the connection if the client doesn't end it."""
-        self.ended = True
-        self.since = self._gateway.loop.time()
-
-    def _peer(self) -> str | None:
-        """Whose address TCP says it is."""
-        peer = None if self._transport is None else self._transport.get_extra_info("peername")
-        return str(peer[0]) if isinstance(peer, tuple) else None
-
-    def _on_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.TEXT and frame.fin:
-            self._on_text(frame.data)
-        elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
-            self._on_fragment(frame)
-        elif frame.opcode is Opcode.PONG:
-            self._on_pong(bytes(frame.data), time.time())
-        elif frame.opcode is Opcode.BINARY:
-            self.perform(self.session.receive_binary())
+    def _take(self, events: Sequence[Event]) -> None:
+        """What the protocol has read: frames, pings and closes answered already."""
+        try:
+            for event in events:
+                if self.ended:
+                    break
+                frame = cast(Frame, event)
+                if frame.opcode is Opcode.TEXT and frame.fin:
+                    self._on_text(frame.data)
+                elif frame.opcode is Opcode.TEXT or frame.opcode is Opcode.CONT:
+                    self._on_fragment(frame)
+                elif frame.opcode is Opcode.PONG:
+                    self._on_pong(bytes(frame.data), time.time())
+                elif frame.opcode is Opcode.BINARY:
+                    self.perform(self.session.receive_binary())
+        except Exception:  # One bad thing stays one (promise 9).
+            log.exception("frame failed", **self.ids())
+            self.end(Close.ON_US, "INTERNAL")
+        if self._protocol.state is not OPEN:
+            self._finish()
 
     def _on_fragment(self, frame: Frame) -> None:
         if self._fragments is None:
@@ -281,26 +168,13 @@ class Connection(asyncio.Protocol):
             self._finish()
             return
         frame = read_frame(text)
-        _FRAMES[type(frame)].inc()
+        telemetry.FRAMES_OF[type(frame)].inc()
         self.perform(self.session.receive(frame, time.time()))
 
     def _on_pong(self, payload: bytes, now: float) -> None:
         effects = self.session.pong(payload, now)
-        for effect in effects:
-            if isinstance(effect, Publish) and isinstance(effect.event, Delivered):
-                self._measure(effect.event, now)
+        telemetry.observe_deliveries(effects, now, self._gateway.loop.time() - self.since)
         self.perform(effects)
-
-    def _measure(self, delivered: Delivered, now: float) -> None:
-        """How long each message was under way, if it was accepted after this session began.
-
-        Older ones are what a SYNC has caught up with: they waited for their user, not for us.
-        """
-        open_for = self._gateway.loop.time() - self.since
-        for message_id in delivered.message_ids:
-            seconds = now - stamped_at(message_id) / 1000
-            if seconds < open_for:
-                DELIVERY.observe(seconds)
 
     # --- what goes out -------------------------------------------------------------------
 
@@ -308,8 +182,7 @@ class Connection(asyncio.Protocol):
         """The router has found what CONNECT_SUCCESS needs."""
         effects = self.session.opened(heads)
         if effects:
-            _CONNECTS["opened"].inc()
-            CONNECT_TIME.observe(self._gateway.loop.time() - self.since)
+            telemetry.count_opened(self._gateway.loop.time() - self.since)
         self.perform(effects)
 
     def perform(self, effects: Effects) -> None:
@@ -332,8 +205,7 @@ class Connection(asyncio.Protocol):
                 self.write(frame)
             case Enter():
                 self.since = self._gateway.loop.time()
-                if self._place is not None:
-                    self._place.show_token()
+                self._place.show_token()
                 self.home.enter(self)
             case End(code, reason):
                 self.end(code, reason)
@@ -341,7 +213,7 @@ class Connection(asyncio.Protocol):
                 assert_never(effect)
 
     def write(self, frame: bytes) -> None:
-        """A whole frame; dropped before the handshake and once the connection is closing."""
+        """A whole frame; dropped once the connection is closing."""
         if not self.ended and self._protocol.state is OPEN:
             self._queue(frame)
 
@@ -361,69 +233,25 @@ class Connection(asyncio.Protocol):
         self.write(text_frame(encode_frame(Reconnect(int(after_s * 1000), reason))))
         self.end(Close.RESTARTING, reason)
 
-    def end_slow(self, cause: str, reason: str) -> None:
-        """Who doesn't keep up. `cause`: a label of SLOW_CLOSES."""
+    def end_slow(self, cause: telemetry.SlowCause, reason: str) -> None:
+        """Who doesn't keep up."""
         if not self.ended:
-            _SLOW_CLOSES[cause].inc()
+            telemetry.count_slow_close(cause)
         self.end(Close.TOO_SLOW, reason)
-
-    def abort(self) -> None:
-        if self._transport is not None:
-            self._transport.abort()
-
-    def flush(self) -> None:
-        """Writes what has been queued in this turn of the loop."""
-        outgoing, self._outgoing = self._outgoing, None
-        if outgoing is None or self._transport is None or self._transport.is_closing():
-            return
-        self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
-        if outgoing[-1] == b"":
-            self._transport.write_eof()
-
-    def _queue_output(self) -> None:
-        for data in self._protocol.data_to_send():
-            self._queue(data)
-
-    def _queue(self, data: bytes) -> None:
-        if self._outgoing is None:
-            self._outgoing = [data]
-            self._gateway.flush_soon(self)
-        else:
-            self._outgoing.append(data)
 
     def _finish(self) -> None:
         """The session is over, whatever the connection still has to do."""
         if self.ended:
             return
-        self.ended = True
-        self.since = self._gateway.loop.time()
-        if self._protocol.close_sent is not None and self._protocol.close_rcvd is None:
-            CLOSES.labels(self._protocol.close_sent.code).inc()
-        if self._session is not None and self._session.phase is Phase.OPENING:
-            _CONNECTS[self._why_not_opened()].inc()
-        if self._home is not None:
-            self._home.leave(self)
-
-    def _why_not_opened(self) -> str:
-        """`failed` when it is on us; `refused` has a cause of the client's (CLOSES says which)."""
-        close = self._protocol.close_sent
-        if close is None or self._protocol.close_rcvd is not None:
-            return "abandoned"
-        return "failed" if close.code in _ON_US else "refused"
+        self._mark_ended()
+        telemetry.count_close(self._protocol)
+        if self.session.phase is Phase.OPENING:
+            telemetry.count_not_opened(self._protocol)
+        self.home.leave(self)
 
     # --- backpressure ----------------------------------------------------------------------
 
-    def pause_reading(self) -> None:
-        if self._transport is not None:
-            self._transport.pause_reading()
-
     def resume_reading(self, paused_at: float, now: float) -> None:
-        """The time in which we did not listen counts for no deadline."""
-
-        def later(moment: float) -> float:
-            return moment + now - max(moment, paused_at)
-
-        self.since = later(self.since)
-        self.heard_at, self.pinged_at = later(self.heard_at), later(self.pinged_at)
-        if self._transport is not None:
-            self._transport.resume_reading()
+        self.heard_at = postponed(self.heard_at, paused_at, now)
+        self.pinged_at = postponed(self.pinged_at, paused_at, now)
+        super().resume_reading(paused_at, now)

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import chain
 from typing import Final
 
 import structlog
@@ -16,12 +17,14 @@ from libs.common.revocation_keys import RevocationKeys
 from libs.common.revocations import Revocations
 from libs.common.tokens import Verifier
 from services.ws_gateway.admission import Admission, Limits
+from services.ws_gateway.arrival import Arrival
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.departures import at_once, departures, pace, spread
 from services.ws_gateway.entrance import Entrance
 from services.ws_gateway.incarnation import Incarnation
 from services.ws_gateway.settings import GatewaySettings
-from services.ws_gateway.sweep import SWEEP_S, check
+from services.ws_gateway.stream import Stream
+from services.ws_gateway.sweep import SWEEP_S, check, check_arrival
 
 BACKLOG: Final = 4096
 """A gateway that restarts gets its clients back within seconds."""
@@ -41,7 +44,10 @@ class Gateway:
     ) -> None:
         self.settings = settings
         self.loop = asyncio.get_running_loop()
+        self.arrivals: set[Arrival] = set()
+        """In the handshake."""
         self.connections: set[Connection] = set()
+        """Past it."""
         limits = Limits(
             settings.max_connections,
             settings.max_unauthenticated,
@@ -58,7 +64,7 @@ class Gateway:
         self._verifier = verifier
         self._cache = cache
         self._life = life
-        self._to_flush: list[Connection] = []
+        self._to_flush: list[Stream] = []
         self._server: asyncio.Server | None = None
         self._emptied = asyncio.Event()
         self._sweeping = asyncio.create_task(self._sweep())
@@ -74,7 +80,7 @@ class Gateway:
 
     async def listen(self) -> None:
         self._server = await self.loop.create_server(
-            lambda: Connection(self),
+            lambda: Arrival(self),
             self.settings.listen_host,
             self.settings.listen_port,
             backlog=BACKLOG,
@@ -107,25 +113,25 @@ class Gateway:
     def close(self) -> None:
         self._sweeping.cancel()
         self._revoking.cancel()
-        for connection in self.connections:
-            connection.abort()
+        for one in chain(self.arrivals, self.connections):
+            one.abort()
 
     def gone(self, connection: Connection) -> None:
-        """The last call of each connection."""
+        """The last call of each."""
         self.connections.discard(connection)
         if not self.connections:
             self._emptied.set()
 
-    def flush_soon(self, connection: Connection) -> None:
+    def flush_soon(self, stream: Stream) -> None:
         """At the end of this turn of the loop: uvloop would make one system call per write."""
         if not self._to_flush:
             self.loop.call_soon(self._flush)
-        self._to_flush.append(connection)
+        self._to_flush.append(stream)
 
     def _flush(self) -> None:
-        connections, self._to_flush = self._to_flush, []
-        for connection in connections:
-            connection.flush()
+        streams, self._to_flush = self._to_flush, []
+        for stream in streams:
+            stream.flush()
 
     # --- the end -------------------------------------------------------------------------
 
@@ -170,6 +176,9 @@ class Gateway:
         while True:
             await asyncio.sleep(SWEEP_S)
             now, wall = self.loop.time(), time.time()
+            for arrival in tuple(self.arrivals):
+                if arrival.ended or not self.congested:
+                    check_arrival(arrival, now)
             old: list[Connection] = []
             for connection in tuple(self.connections):
                 if self.congested and not connection.ended:
@@ -193,18 +202,18 @@ class Gateway:
     def _end_revoked(self) -> None:
         self._is_to_look, self._looked_at = False, self.loop.time()
         for connection in tuple(self.connections):
-            if connection.is_settled and not connection.ended and connection.session.is_revoked():
+            if not connection.ended and connection.session.is_revoked():
                 connection.perform(connection.session.turn_away("TOKEN_REVOKED"))
 
     def _on_congestion(self, congested: bool) -> None:
         self.congested = congested
         log.info("reading from clients", paused=congested)
         now = self.loop.time()
-        for connection in self.connections:
+        for one in chain(self.arrivals, self.connections):
             if congested:
-                connection.pause_reading()
+                one.pause_reading()
             else:
-                connection.resume_reading(self._congested_at, now)
+                one.resume_reading(self._congested_at, now)
         if congested:
             self._congested_at = now
 

@@ -3,6 +3,7 @@
 from typing import Final
 
 from libs.common.protocol.closes import Close
+from services.ws_gateway.arrival import Arrival
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.session import Phase
 
@@ -19,6 +20,13 @@ CLOSE_WITHIN_S: Final = 5.0
 """What a client has to answer our close; then the connection is cut."""
 
 
+def check_arrival(arrival: Arrival, now: float) -> None:
+    """Cuts whom we wait for in vain: for the request, or to leave. `now` by the loop's clock."""
+    within_s = CLOSE_WITHIN_S if arrival.ended else HANDSHAKE_WITHIN_S
+    if now - arrival.since > within_s:
+        arrival.abort()
+
+
 def check(
     connection: Connection, now: float, wall: float, *, heartbeat_s: float, pong_s: float
 ) -> None:
@@ -29,9 +37,6 @@ def check(
     waited = now - connection.since
     if connection.ended:
         if waited > CLOSE_WITHIN_S:
-            connection.abort()
-    elif not connection.is_settled:
-        if waited > HANDSHAKE_WITHIN_S:
             connection.abort()
     elif connection.session.has_expired(wall) and waited > REFRESH_WITHIN_S:
         connection.perform(connection.session.turn_away("TOKEN_EXPIRED"))

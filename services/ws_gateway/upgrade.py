@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
+from typing import Final
 
 from websockets.http11 import Request, Response
 from websockets.server import ServerProtocol
@@ -19,6 +20,9 @@ from services.ws_gateway.handshake import (
 )
 from services.ws_gateway.session import Session
 from services.ws_gateway.terms import Terms
+
+MAX_MESSAGE_BYTES: Final = 64 << 10
+"""Of a message, in whatever number of frames."""
 
 
 class ChatProtocol(ServerProtocol):

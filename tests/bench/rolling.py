@@ -62,8 +62,10 @@ class Pair:
         self.messages: dict[str, Message] = {}
         self._numbers = itertools.count()
         url, tokens = chaos.system.socket_url, chaos.system.tokens
-        self.sender = Device(lambda: url, tokens(users[0]))
-        self.recipient = Device(lambda: url, tokens(users[1]), on_frame=self._on_frame)
+        self.sender = Device(lambda: url, tokens(users[0]), keeps_all=True)
+        self.recipient = Device(
+            lambda: url, tokens(users[1]), on_frame=self._on_frame, keeps_all=True
+        )
 
     async def say(self, phase: str) -> None:
         """Until it is acknowledged."""

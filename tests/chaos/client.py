@@ -16,7 +16,7 @@ from uuid import UUID
 
 from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 
-from libs.client.session import Frame, Received, Session, SessionClosed
+from libs.client.session import KEPT, Frame, Received, Session, SessionClosed
 from tests.chaos.evidence import Closed, Operation, Outcome, Snapshot
 from tests.chaos.recorder import Recorder
 from tests.chaos.view import View
@@ -289,7 +289,10 @@ class Client:
         self._strays.clear()
         try:
             session = await Session.open(
-                self._url(), self._token, on_frame=lambda item: self._hear(number, item)
+                self._url(),
+                self._token,
+                on_frame=lambda item: self._hear(number, item),
+                keeps=KEPT,  # the recorder has all
             )
         except SessionClosed as closed:
             if closed.code in FINAL_CODES:
@@ -472,9 +475,6 @@ class Client:
             return
         frame = self._recorder.hear(item.at, self.user, self.device, number, frame)
         self._heard_at = item.at
-        if self._session is not None:
-            # The recorder has them.
-            self._session.received.clear()
         match kind:
             case "CONNECT_SUCCESS":
                 self._opened = True

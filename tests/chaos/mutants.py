@@ -55,13 +55,13 @@ def _mutant(role: Role, owner: str, name: str) -> Callable[[Make], Make]:
 # --------------------------------------------------------------------------- kept, and once
 
 
-@_mutant(ROUTER, "services.router.worker:Worker", "_keep")
+@_mutant(ROUTER, "services.router.steps:Steps", "keep")
 def acknowledge_before_confirm(_: Any) -> Any:
     """Tells the users, and acknowledges the events, while the writes are yet to be published."""
 
-    async def keep(self: Any, decided: Any, epoch: int) -> None:
+    async def keep(self: Any, decided: Any) -> None:
         if decided.writes:
-            await self._claim(epoch, decided.changed.values())
+            await self._claim(decided.changed.values())
             _later(_publish(self._channel, writes(self._partition).name, decided.writes))
 
     return keep

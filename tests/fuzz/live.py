@@ -87,7 +87,7 @@ async def _send_frames(system: System, user: Any, texts: Sequence[str]) -> None:
         try:
             await session.send_text(text)
             await session.send_frame({"type": "PING"})
-            await session.expect("PONG", after=len(session.received))
+            await session.expect("PONG", after=session.count)
         except SessionClosed as closed:
             if closed.code not in CLOSES:
                 raise AssertionError(f"closed by {text!r}") from closed

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Literal
 from uuid import UUID, uuid4
 
+from libs.client.attending import TokenSource
 from libs.client.device import Device
 from libs.client.session import Frame, Session
 from libs.common.domain.partition import partition_of
@@ -44,10 +45,7 @@ class Chat:
         """Two fresh users, connected by these URLs, or by the edge."""
         anna, ben, number = conversation or await _new_conversation(system)
         annas, bens = urls or (system.socket_url, system.socket_url)
-        devices = [
-            Device(lambda: annas, system.tokens(anna), pause_most_s=PAUSE_MOST_S),
-            Device(lambda: bens, system.tokens(ben), pause_most_s=PAUSE_MOST_S),
-        ]
+        devices = [_device(annas, system.tokens(anna)), _device(bens, system.tokens(ben))]
         for device in devices:
             await device.session()
         return cls(number, (anna, ben), devices)
@@ -76,6 +74,10 @@ class Chat:
     async def close(self) -> None:
         for device in self.devices:
             await device.close()
+
+
+def _device(url: str, token: TokenSource) -> Device:
+    return Device(lambda: url, token, pause_most_s=PAUSE_MOST_S, keeps_all=True)
 
 
 async def _new_conversation(system: System) -> tuple[UUID, UUID, UUID]:

@@ -13,7 +13,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from libs.client.session import ANSWERS, Frame
+from libs.client.questions import ANSWERS, Frame
 from libs.common.protocol.frames import CLIENT_FRAME_TYPES
 from services.rest_api.operations import OPERATIONS
 from tests.integration.conftest import System
@@ -275,7 +275,7 @@ async def test_a_frame(system: System, others: Scene, kind: str, caller: str) ->
         await system.open(scene.ben) as bens,
         await system.open(user, scope=scope) as session,
     ):
-        before = len(session.received)
+        before = session.count
         await session.send_frame(frame)
         if wanted.startswith("▷"):
             heard = await bens.expect(wanted.removeprefix("▷ "))

@@ -22,8 +22,9 @@ from websockets.exceptions import InvalidStatus
 from libs.client.session import Session
 from libs.common.keys import SESSIONS
 from local.stack import Stack
-from services.ws_gateway.connection import MAX_HEAD_BYTES, MAX_MESSAGE_BYTES
+from services.ws_gateway.arrival import MAX_HEAD_BYTES
 from services.ws_gateway.sweep import CONNECT_WITHIN_S, HANDSHAKE_WITHIN_S, SWEEP_S
+from services.ws_gateway.upgrade import MAX_MESSAGE_BYTES
 from tests.chaos.proxy import Link
 from tests.integration.conftest import System
 from tests.integration.keys import open_keys

@@ -20,7 +20,7 @@ WITHIN_S = 20.0
 @asynccontextmanager
 async def staying(system: System, token: TokenSource, **options: Any) -> AsyncIterator[Device]:
     """A device that comes back whenever it must, until the end of the block."""
-    device = Device(lambda: system.socket_url, token, **options)
+    device = Device(lambda: system.socket_url, token, keeps_all=True, **options)
     await device.session()
     task = asyncio.create_task(device.stay())
     try:
@@ -76,7 +76,7 @@ async def test_a_short_token_is_refreshed_and_the_session_goes_on(
     async with staying(system, tokens_of(system, pair[0], lambda _: 4)) as device:
         [session] = device.sessions
         await session.expect("TOKEN_REFRESHED")
-        await session.expect("TOKEN_REFRESHED", after=len(session.received))
+        await session.expect("TOKEN_REFRESHED", after=session.count)
         assert device.sessions == [session]
 
 

@@ -44,7 +44,10 @@ class Talk:
             for user in (anna, ben):
                 tokens = self.system.tokens(user)
                 self.devices[user] = Device(
-                    lambda: self.system.socket_url, tokens, pause_most_s=PAUSE_MOST_S
+                    lambda: self.system.socket_url,
+                    tokens,
+                    pause_most_s=PAUSE_MOST_S,
+                    keeps_all=True,
                 )
 
     async def run(self, stack: Stack) -> None:

@@ -7,6 +7,7 @@ import pytest
 from redis.asyncio import Redis
 from redis.exceptions import AuthenticationError, NoPermissionError, ResponseError
 
+from libs.common.domain import partition
 from libs.common.domain.role import (
     GATEWAY,
     PERSISTER,
@@ -28,6 +29,8 @@ FOREIGN: dict[str, tuple[Command, ...]] = {
         ("HGETALL", RECENT(USER)),
         ("GET", f"heads:{USER}"),
         ("SET", STATUS(USER), "ONLINE"),
+        ("SET", WARM(0), ""),
+        ("GET", WARM(0)),
         ("ZADD", RATE("messages", USER), 1, "x"),
         ("EVAL", f"return redis.call('HGETALL', '{RECENT(USER)}')", 1, SESSIONS(USER)),
     ),
@@ -68,6 +71,11 @@ async def test_what_is_not_a_roles_to_do_with_the_keys(role: str) -> None:
         for command in (*FOREIGN[role], *NOBODYS):
             answer = await said(redis, command)
             assert isinstance(answer, NoPermissionError), (command, answer)
+
+
+async def test_a_gateway_may_take_away_what_it_can_not_write() -> None:
+    async with Redis.from_url(environment.of_role(LAYOUT, GATEWAY)["CHAT_REDIS_URL"]) as redis:
+        assert await redis.unlink(WARM(partition.MOST - 1)) == 0
 
 
 async def said(redis: Redis, command: Command) -> object:

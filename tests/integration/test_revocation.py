@@ -77,7 +77,7 @@ async def ended(session: Session) -> float:
 
 async def is_alive(session: Session) -> bool:
     await session.send_frame({"type": "PING"})
-    return bool(await session.expect("PONG", after=len(session.received)))
+    return bool(await session.expect("PONG", after=session.count))
 
 
 async def refused(url: str, token: str) -> tuple[int, str]:

@@ -148,7 +148,7 @@ async def test_what_is_refused_says_why_and_can_be_discarded(system: System, pai
         await shown.sees("This conversation is archived. It can still be read.")
         shown.app.query_one("#messages").focus()
         session = shown.app.person.device.sessions[-1]
-        heard = len(session.received)
+        heard = session.count
         await shown.press("up", "r")
         await session.expect("ERROR", after=heard, error="CONVERSATION_ARCHIVED")
         await shown.sees("Not sent")

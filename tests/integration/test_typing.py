@@ -54,7 +54,7 @@ async def test_a_message_ends_it_and_time_does(system: System, pair: Pair) -> No
         kinds = [item.frame["type"] for item in bens.received]
         assert kinds.index("MESSAGE_RECEIVED") < kinds.index("TYPING_STOP"), stopped
         await annas.typing(conversation)
-        await bens.expect("TYPING_START", after=len(bens.received))
+        await bens.expect("TYPING_START", after=bens.count)
 
         async def is_over() -> bool:
             return await keys.ttl(f"typing:{conversation}") == -2

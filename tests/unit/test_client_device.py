@@ -15,10 +15,12 @@ from uuid import UUID, uuid4
 
 import pytest
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.frames import Frame as WireFrame
+from websockets.frames import Opcode
 from websockets.http11 import Request, Response
 
 from libs.client.device import Device
-from libs.client.session import Refused, SessionClosed
+from libs.client.session import KEPT, Refused, SessionClosed
 
 ME, C, D = uuid4(), uuid4(), uuid4()
 WAIT_S = 10.0
@@ -257,6 +259,45 @@ async def test_a_connection_that_is_silent_for_two_heartbeats_is_ended() -> None
         assert living is not dead
         await living.expect("PONG")
         assert living.closed is None, "pings have kept it"
+
+
+@pytest.mark.parametrize("keeps_all", [False, True])
+async def test_it_remembers_all_only_where_it_should(keeps_all: bool) -> None:
+    async def talkative(connection: ServerConnection) -> None:
+        await welcome(connection)
+        for number in range(3 * KEPT):
+            await say(connection, "PONG", timestamp=number)
+
+    async with device_of(talkative, keeps_all=keeps_all) as (device, _):
+        first = await device.session()
+        await first.expect("PONG", timestamp=3 * KEPT - 1)
+        await first.wait_closed()
+        last = await device.session()
+        await last.wait_closed()
+        assert (len(last.received), last.count) == (last.count if keeps_all else KEPT, 3 * KEPT + 1)
+        assert device.sessions == ([first, last] if keeps_all else [last])
+        with pytest.raises(SessionClosed):
+            await last.expect("PONG", after=last.count)
+        newest = await last.expect("PONG", after=last.count - 1)
+        assert newest["timestamp"] == 3 * KEPT - 1
+
+
+async def test_what_comes_at_once_hides_nothing_from_who_waits() -> None:
+    async def busy(connection: ServerConnection) -> None:
+        await welcome(connection)
+        await heard(connection)
+        frames = [{"type": "PONG", "timestamp": number} for number in range(3 * KEPT)]
+        wire = (WireFrame(Opcode.TEXT, json.dumps(frame).encode()) for frame in frames)
+        connection.transport.write(b"".join(one.serialize(mask=False) for one in wire))
+        await connection.wait_closed()
+
+    async with device_of(busy) as (device, _):
+        session = await device.session()
+        first = asyncio.create_task(session.expect("PONG", timestamp=0))
+        await asyncio.sleep(0)
+        await session.send_frame({"type": "PING"})
+        await first
+        assert len(session.received) == KEPT
 
 
 async def test_a_newer_head_is_fetched_page_by_page() -> None:

@@ -52,8 +52,9 @@ def test_every_queue_is_listed() -> None:
 def test_every_key_is_somebodys() -> None:
     for key in ALL_KEYS:
         assert key.writers, key.pattern
-        assert set(key.writers) | set(key.readers) <= set(ALL_ROLES)
-        assert not set(key.writers) & set(key.readers)
+        named = [*key.writers, *key.readers, *key.removers]
+        assert set(named) <= set(ALL_ROLES)
+        assert len(named) == len(set(named))
         assert not key.first or key.first.keys() == set(key.writers)
 
 

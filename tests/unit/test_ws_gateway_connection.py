@@ -14,7 +14,7 @@ from prometheus_client import REGISTRY
 from websockets.client import ClientProtocol
 from websockets.frames import Frame, Opcode
 from websockets.http11 import Response
-from websockets.protocol import Event
+from websockets.protocol import OPEN, Event
 from websockets.uri import parse_uri
 
 from libs.common.content import Incoming
@@ -24,6 +24,7 @@ from libs.common.protocol.events import Send, Typing
 from libs.common.tokens import Secret, Verifier
 from services.ws_gateway.admission import Admission, Limits
 from services.ws_gateway.allowance import Rates
+from services.ws_gateway.arrival import Arrival
 from services.ws_gateway.backlog import Backlog
 from services.ws_gateway.connection import Connection
 from services.ws_gateway.deliveries import Deliveries
@@ -31,6 +32,7 @@ from services.ws_gateway.entrance import Entrance
 from services.ws_gateway.gateway import Gateway
 from services.ws_gateway.registry import Registry
 from services.ws_gateway.session import Phase
+from services.ws_gateway.stream import Stream
 from services.ws_gateway.sweep import (
     CLOSE_WITHIN_S,
     CONNECT_WITHIN_S,
@@ -38,6 +40,7 @@ from services.ws_gateway.sweep import (
     OPEN_WITHIN_S,
     REPEAT_OPEN_AFTER_S,
     check,
+    check_arrival,
 )
 from services.ws_gateway.terms import Terms
 from services.ws_gateway.wire import text_frame
@@ -49,9 +52,10 @@ CONVERSATION = UUID(int=0xC0)
 
 
 class Transport:
-    """What a connection uses of one; remembers each system call."""
+    """What is used of one; remembers each system call."""
 
     def __init__(self) -> None:
+        self.protocol: asyncio.Protocol | None = None
         self.writes: list[bytes] = []
         self.ended = self.aborted = False
 
@@ -80,6 +84,9 @@ class Transport:
     def set_write_buffer_limits(self, high: int) -> None:
         pass
 
+    def set_protocol(self, protocol: asyncio.Protocol) -> None:
+        self.protocol = protocol
+
 
 class House:
     """The gateway and its incarnation, as far as a connection sees them; the clock is ours."""
@@ -91,7 +98,7 @@ class House:
         self.entered: list[Connection] = []
         self.left: list[Connection] = []
         self.asked: list[Connection] = []
-        self.dirty: list[Connection] = []
+        self.dirty: list[Stream] = []
         terms = Terms(
             "gateway-1",
             Verifier(Secret(SECRET), ("HS256",)),
@@ -106,6 +113,7 @@ class House:
             settings=SimpleNamespace(
                 max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
             ),
+            arrivals=set(),
             connections=set(),
             entrance=Entrance((), (), Admission(limits or Limits(10, 10, 10, 10))),
             congested=False,
@@ -145,14 +153,28 @@ class Client:
         self.house = house
         self.transport = Transport()
         self.protocol = ClientProtocol(parse_uri(url))
-        self.connection = Connection(cast(Gateway, house.gateway))
-        self.connection.connection_made(cast(asyncio.Transport, self.transport))
+        self.transport.protocol = self.arrival = Arrival(cast(Gateway, house.gateway))
+        self.arrival.connection_made(cast(asyncio.Transport, self.transport))
+
+    @property
+    def connection(self) -> Connection:
+        """Of a client whose handshake was good."""
+        assert isinstance(self.transport.protocol, Connection)
+        return self.transport.protocol
+
+    def send(self, data: bytes) -> None:
+        assert self.transport.protocol is not None
+        self.transport.protocol.data_received(data)
+
+    def vanish(self) -> None:
+        assert self.transport.protocol is not None
+        self.transport.protocol.connection_lost(None)
 
     def exchange(self) -> list[Event]:
         """Both ways, once; what the client got."""
         for data in self.protocol.data_to_send():
             if data:
-                self.connection.data_received(data)
+                self.send(data)
         return self.got()
 
     def got(self) -> list[Event]:
@@ -222,7 +244,7 @@ def test_a_refused_handshake_ends_the_stream(url: str, bearer: str | None, statu
     assert "code" in json.loads(client.response.body)
     assert client.transport.ended
     assert not house.entered
-    client.connection.connection_lost(None)
+    client.vanish()
     assert not house.left
 
 
@@ -233,28 +255,44 @@ def test_whatever_becomes_of_a_connection_it_gives_its_place_back() -> None:
     waiting = Client(house)
     cut = Client.of(house)
     assert cut.transport.aborted, "two strangers are here"
-    bad.connection.connection_lost(None)
+    bad.vanish()
     third = Client(house, token=token())
     assert third.response.status_code == 503
     assert json.loads(third.response.body)["code"] == "GATEWAY_FULL"
     waiting.connection.perform(waiting.connection.session.turn_away("TOKEN_INVALID"))
     for client in (good, waiting, cut, third):
-        client.connection.connection_lost(None)
+        client.vanish()
     assert admission.is_empty
+    assert not house.gateway.arrivals
 
 
 @pytest.mark.parametrize("line", [b"x" * 1024, b"GET / HTTP/1.1\r\nX: 1\r\n", b"X: 1\r\n" * 99])
 def test_a_request_without_end_is_answered_once(line: bytes) -> None:
     client = Client.of(House())
-    client.connection.data_received(b"GET / HTTP/1.1\r\n")
+    client.send(b"GET / HTTP/1.1\r\n")
     for _ in range(900):
-        client.connection.data_received(line)
+        client.send(line)
     client.house.dirty.pop().flush()
+    client.arrival.eof_received()
     [answer] = client.transport.writes
     assert answer.startswith(b"HTTP/1.1 431 ")
     assert answer.count(b"HTTP/1.1") == answer.count(b'"HEADERS_TOO_LARGE"') == 1
     assert client.transport.ended
     assert not client.house.dirty
+
+
+def test_what_came_with_the_request_is_read_after_it() -> None:
+    house = House()
+    client = Client.of(house)
+    request = client.protocol.connect()
+    request.headers["Authorization"] = f"Bearer {token()}"
+    client.protocol.send_request(request)
+    early = ClientProtocol(parse_uri("ws://x/api/chat/ws"), state=OPEN)
+    early.send_text(send_message())
+    early.send_text(send_message("again"))
+    client.send(b"".join(client.protocol.data_to_send() + early.data_to_send()))
+    assert [event.content for event in house.events] == ["hello", "again"]
+    assert house.entered == [client.connection]
 
 
 def test_without_a_broker_there_is_no_session() -> None:
@@ -353,18 +391,21 @@ def test_a_slow_reader_is_closed() -> None:
 
 
 def test_a_handshake_has_a_deadline() -> None:
-    house = House()
-    transport = Transport()
-    connection = Connection(cast(Gateway, house.gateway))
-    connection.connection_made(cast(asyncio.Transport, transport))
-    check(
-        connection,
-        house.now + HANDSHAKE_WITHIN_S + 1,
-        time.time(),
-        heartbeat_s=30,
-        pong_s=PONG_WITHIN_S,
-    )
-    assert transport.aborted
+    client = Client.of(House())
+    check_arrival(client.arrival, client.house.now + HANDSHAKE_WITHIN_S - 1)
+    assert not client.transport.aborted
+    check_arrival(client.arrival, client.house.now + HANDSHAKE_WITHIN_S + 1)
+    assert client.transport.aborted
+
+
+def test_who_was_turned_away_has_a_deadline_of_its_own() -> None:
+    client = Client.of(House())
+    client.house.now += HANDSHAKE_WITHIN_S - 1
+    client.send(b"GET / HTTP/1.1\r\n\r\n")
+    check_arrival(client.arrival, client.house.now + CLOSE_WITHIN_S - 1)
+    assert not client.transport.aborted
+    check_arrival(client.arrival, client.house.now + CLOSE_WITHIN_S + 1)
+    assert client.transport.aborted
 
 
 def test_connect_has_a_deadline() -> None:
@@ -540,7 +581,7 @@ def begin_once_too_often(house: House) -> None:
 
 
 def begin_and_go(house: House) -> None:
-    Client(house, token=token()).connection.connection_lost(None)
+    Client(house, token=token()).vanish()
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,17 @@ Fields are only ever appended, with defaults: old and new releases run side by s
 rollout. Times are by the sender's clock.
 """
 
+from typing import Final
 from uuid import UUID
 
 from msgspec import Struct
 
 from libs.common.protocol.units import Moment, Seq
+
+ERASURE: Final = "erasure"
+"""Of a deletion: a person's data goes."""
+RETENTION: Final = "retention"
+"""Of a deletion: it was kept for long enough."""
 
 
 class _Event(Struct, frozen=True, array_like=True):
@@ -83,7 +89,7 @@ class DeleteMessage(_Event, tag="delete", frozen=True):
     deleted_at: Moment
     reply_to: ReplyTo | None = None
     because: str | None = None
-    """Of an operator's: `erasure` or `retention`. None: the sender's own doing."""
+    """Of an operator's: ERASURE or RETENTION. None: the sender's own doing."""
 
 
 class ArchiveConversation(_Event, tag="archive", frozen=True):

@@ -57,7 +57,7 @@ class DeleteContent(_Write, tag="delete", frozen=True):
     actor_id: UUID
     deleted_at: int
     because: str | None = None
-    """As in the event. With `retention` nobody is its actor."""
+    """As in the event. With RETENTION nobody is its actor."""
 
 
 class ArchiveConversation(_Write, tag="archive", frozen=True):

@@ -149,7 +149,7 @@ they carried at most: «Cluster Sizing Case Study - Quorum Queues Part 1», rabb
 Deliveries are transient and cheaper; the model counts them alike."""
 
 REGISTERED_WITHIN_S: Final = 5.0
-"""services/router/worker.py: so long after a FLUSHALL every gateway gets every entry."""
+"""services/router/steps.py: so long after a FLUSHALL every gateway gets every entry."""
 OPENED_WITHIN_S: Final = 15.0
 """services/ws_gateway/sweep.py: who is not told CONNECT_SUCCESS for so long is closed."""
 HEARTBEAT_S: Final = 30.0

@@ -12,7 +12,7 @@ from uuid import uuid4
 import msgspec
 import uvloop
 
-from local.starting import allow_open_files
+from local.edge import allow_open_files
 from tests.bench.connection import Connection
 from tests.bench.generator import now, percentiles, token
 

@@ -159,7 +159,7 @@ class Servers:
         }
 
     def permits(self, events: Sequence[Event], memory: Memory) -> Permits:
-        """As `Worker._permits`; a later time at each asking."""
+        """As `Steps.permits`; a later time at each asking."""
         found: dict[tuple[UUID, UUID, UUID], Permit] = {}
         for sender_id, sends in new_messages(events, memory).items():
             for conversation_id, identity in sends:
@@ -286,7 +286,7 @@ class Router:
             assert outcome.conversation_id is None
 
     def _publish(self, decided: Decisions) -> dict[UUID, dict[UUID, str]]:
-        """As `Worker._publish`."""
+        """As `Steps.publish`."""
         entries = decided.announcements
         ids = {entry.conversation_id for entry in entries}
         told = [known for known in map(self.memory.conversation, ids) if known is not None]
