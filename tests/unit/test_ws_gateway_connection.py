@@ -170,7 +170,8 @@ class Client:
 
 
 def token(seconds: float = 60) -> str:
-    return jwt.encode({"sub": str(USER), "exp": time.time() + seconds}, SECRET, algorithm="HS256")
+    now = time.time()
+    return jwt.encode({"sub": str(USER), "iat": now, "exp": now + seconds}, SECRET, "HS256")
 
 
 def opened(house: House) -> Client:
