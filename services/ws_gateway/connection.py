@@ -56,6 +56,8 @@ MAX_MESSAGE_BYTES: Final = 64 << 10
 """Of a message, in whatever number of frames."""
 MAX_HEAD_BYTES: Final = 16 << 10
 """Of the opening handshake's request."""
+_AT_ONCE_BYTES: Final = 4 << 10
+"""Read before a look at what it was: one read can hold 40,000 pings."""
 
 _FRAMES: Final = {
     frame_type: FRAMES.labels(frame_type.__struct_config__.tag)
@@ -79,6 +81,7 @@ class Connection(asyncio.Protocol):
         "_gateway",
         "_head_bytes",
         "_home",
+        "_late_bytes",
         "_outgoing",
         "_place",
         "_protocol",
@@ -104,6 +107,8 @@ class Connection(asyncio.Protocol):
         """None: it was cut off as it came."""
         self.ended = False
         """Closing or closed: nothing more is processed or written."""
+        self._late_bytes = 0
+        """What has come since then."""
         self._outgoing: list[bytes] | None = None
         """This turn's writes; b"" ends the stream."""
         self._fragments: bytearray | None = None
@@ -167,6 +172,12 @@ class Connection(asyncio.Protocol):
             self._gateway.loop.call_soon(self.pause_reading)
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > _AT_ONCE_BYTES:
+            for start in range(0, len(data), _AT_ONCE_BYTES):
+                self.data_received(data[start : start + _AT_ONCE_BYTES])
+            return
+        if self.ended and self._has_heard_enough(len(data)):
+            return
         self.heard_at = self._gateway.loop.time()
         if self._session is None:
             self._receive_head(data)
@@ -174,13 +185,7 @@ class Connection(asyncio.Protocol):
             self._protocol.receive_data(data)
         self._queue_output()
         try:
-            for event in self._protocol.events_received():
-                if self.ended:
-                    break
-                if isinstance(event, Frame):
-                    self._on_frame(event)
-                elif isinstance(event, Request):
-                    self._on_request(event)
+            self._take_events()
         except Exception:  # One bad thing stays one (promise 9).
             log.exception("frame failed", **self.ids())
             self.end(Close.ON_US, "INTERNAL")
@@ -207,6 +212,23 @@ class Connection(asyncio.Protocol):
         """Too late: the close is on its way."""
 
     # --- what comes in -------------------------------------------------------------------
+
+    def _take_events(self) -> None:
+        for event in self._protocol.events_received():
+            if self.ended:
+                break
+            if isinstance(event, Frame):
+                self._on_frame(event)
+            elif isinstance(event, Request):
+                self._on_request(event)
+
+    def _has_heard_enough(self, size: int) -> bool:
+        """After the end only the client's close counts. Who sends on and on is no longer read."""
+        self._late_bytes += size
+        if self._late_bytes <= MAX_MESSAGE_BYTES:
+            return False
+        self.pause_reading()
+        return True
 
     def _receive_head(self, data: bytes) -> None:
         """A part of the request. What is too long is answered; what is no HTTP is only ended."""
@@ -262,6 +284,8 @@ class Connection(asyncio.Protocol):
             self._on_pong(bytes(frame.data), time.time())
         elif frame.opcode is Opcode.BINARY:
             self.perform(self.session.receive_binary())
+        elif frame.opcode is Opcode.PING:  # which has its pong already
+            self.perform(self.session.bear((), time.time()))
 
     def _on_fragment(self, frame: Frame) -> None:
         if self._fragments is None:
@@ -270,6 +294,8 @@ class Connection(asyncio.Protocol):
         if frame.fin:
             data, self._fragments = self._fragments, None
             self._on_text(data)
+        else:
+            self.perform(self.session.bear((), time.time()))
 
     def _on_text(self, data: bytes | bytearray | memoryview) -> None:
         try:

@@ -53,7 +53,7 @@ class Transport:
 
     def __init__(self) -> None:
         self.writes: list[bytes] = []
-        self.ended = self.aborted = False
+        self.ended = self.aborted = self.is_paused = False
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -65,7 +65,7 @@ class Transport:
         self.aborted = True
 
     def pause_reading(self) -> None:
-        pass
+        self.is_paused = True
 
     def resume_reading(self) -> None:
         pass
@@ -97,7 +97,7 @@ class House:
             Verifier(Secret(SECRET), ("HS256",)),
             30,
             1000,
-            Rates(10, 20, 20),
+            Rates(10, 20, 20, 50),
             lambda: UUID(int=1),
             Backlog(1, most=1000),
         )

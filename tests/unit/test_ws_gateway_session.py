@@ -37,7 +37,7 @@ CONVERSATION, SECOND = UUID(int=0xC0), UUID(int=0xC1)
 CLIENT_MESSAGE = UUID(int=0xD)
 SESSION = UUID(int=0xE)
 EXPIRES = int(NOW) + 60
-RATES = Rates(10, 20, 20)
+RATES = Rates(10, 20, 20, 50)
 
 
 class Ids:
@@ -468,7 +468,7 @@ def test_all_that_is_answered_is_in_flight_until_then(text: str) -> None:
     ],
 )
 def test_who_asks_too_fast_is_told_when_to_ask_again(text: str, most: int) -> None:
-    session = open_session(rates=Rates(typing=3, syncs=4, reads=5))
+    session = open_session(rates=Rates(typing=3, syncs=4, reads=5, others=50))
     for _ in range(most):
         assert not isinstance(receive(session, text)[0], Refuse)
     for _ in range(100):
