@@ -51,7 +51,7 @@ _SECURITY: Final = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "HS256; `sub` is the user's UUID, `exp` is required.",
+        "description": "`sub` is the user's UUID; `iat` and `exp` are required.",
     },
     "service": {
         "type": "http",

@@ -24,6 +24,8 @@ class Rates:
     typing: int
     syncs: int
     reads: int
+    others: int
+    """Those that the gateway answers by itself."""
 
 
 class Allowance(Generic[K]):

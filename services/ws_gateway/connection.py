@@ -6,7 +6,7 @@ The shell around the pure `Session`: it performs what that says.
 import asyncio
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, assert_never, cast
+from typing import TYPE_CHECKING, Final, assert_never, cast
 from uuid import UUID
 
 import structlog
@@ -35,11 +35,15 @@ from services.ws_gateway.effects import (
 from services.ws_gateway.incoming import read_frame
 from services.ws_gateway.session import Phase, Session
 from services.ws_gateway.stream import Stream, postponed
+from services.ws_gateway.upgrade import MAX_MESSAGE_BYTES
 from services.ws_gateway.wire import ping_frame, text_frame
 
 if TYPE_CHECKING:
     from services.ws_gateway.gateway import Gateway
     from services.ws_gateway.incarnation import Incarnation
+
+_AT_ONCE_BYTES: Final = 4 << 10
+"""Read before a look at what it was: one read can hold 40,000 pings."""
 
 log = structlog.get_logger()
 
@@ -49,6 +53,7 @@ class Connection(Stream):
 
     __slots__ = (
         "_fragments",
+        "_late_bytes",
         "_place",
         "asked_at",
         "heard_at",
@@ -71,6 +76,8 @@ class Connection(Stream):
         """`begin` has to follow."""
         super().__init__(gateway, protocol, transport)
         self._place = place
+        self._late_bytes = 0
+        """What has come since it ended."""
         self._fragments: bytearray | None = None
         self.home = home
         self.session = session
@@ -109,6 +116,12 @@ class Connection(Stream):
     # --- asyncio.Protocol ----------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        if len(data) > _AT_ONCE_BYTES:
+            for start in range(0, len(data), _AT_ONCE_BYTES):
+                self.data_received(data[start : start + _AT_ONCE_BYTES])
+            return
+        if self.ended and self._has_heard_enough(len(data)):
+            return
         self.heard_at = self._gateway.loop.time()
         self._protocol.receive_data(data)
         self._queue_output()
@@ -144,11 +157,21 @@ class Connection(Stream):
                     self._on_pong(bytes(frame.data), time.time())
                 elif frame.opcode is Opcode.BINARY:
                     self.perform(self.session.receive_binary())
+                elif frame.opcode is Opcode.PING:  # which has its pong already
+                    self.perform(self.session.bear((), time.time()))
         except Exception:  # One bad thing stays one (promise 9).
             log.exception("frame failed", **self.ids())
             self.end(Close.ON_US, "INTERNAL")
         if self._protocol.state is not OPEN:
             self._finish()
+
+    def _has_heard_enough(self, size: int) -> bool:
+        """After the end only the client's close counts. Who sends on and on is no longer read."""
+        self._late_bytes += size
+        if self._late_bytes <= MAX_MESSAGE_BYTES:
+            return False
+        self.pause_reading()
+        return True
 
     def _on_fragment(self, frame: Frame) -> None:
         if self._fragments is None:
@@ -157,6 +180,8 @@ class Connection(Stream):
         if frame.fin:
             data, self._fragments = self._fragments, None
             self._on_text(data)
+        else:
+            self.perform(self.session.bear((), time.time()))
 
     def _on_text(self, data: bytes | bytearray | memoryview) -> None:
         try:

@@ -56,7 +56,12 @@ class Incarnation:
             verifier,
             settings.heartbeat_seconds,
             settings.max_in_flight,
-            Rates(settings.typing_per_second, settings.syncs_per_second, settings.reads_per_second),
+            Rates(
+                typing=settings.typing_per_second,
+                syncs=settings.syncs_per_second,
+                reads=settings.reads_per_second,
+                others=settings.frames_per_second,
+            ),
             uuid7,
             Backlog(settings.partitions, settings.backlog),
         )

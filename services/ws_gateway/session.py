@@ -32,6 +32,7 @@ from services.ws_gateway.effects import (
     Enter,
     Ping,
     Publish,
+    Refuse,
     Write,
     ref_to,
     refusal,
@@ -41,11 +42,13 @@ from services.ws_gateway.incoming import BadFrame
 from services.ws_gateway.receipts import Receipts
 from services.ws_gateway.requests import Requests
 from services.ws_gateway.terms import Terms
+from services.ws_gateway.throttle import Throttle
 
 MAX_HELD_BYTES: Final = 1 << 20
 """Of deliveries kept for a session whose CONNECT_SUCCESS is on its way."""
 KEYS_WITHIN_MS: Final = 2_000
 """So long it may take to ask the token's issuer for a key that is new to us."""
+_ANSWERED_HERE: Final = (BadFrame, PingFrame, RefreshToken)
 _LAST_MOMENT_S: Final = 253_402_300_799
 """The end of the year 9999, the last that RFC 3339 can write."""
 
@@ -74,6 +77,7 @@ class Session:
         "_receipts",
         "_requests",
         "_terms",
+        "_throttle",
         "_user_id",
         "phase",
         "session_id",
@@ -90,6 +94,7 @@ class Session:
         self._held_bytes = 0
         self._requests: Requests | None = None
         self._receipts: Receipts | None = None
+        self._throttle: Throttle | None = None
 
     @property
     def user_id(self) -> UUID:
@@ -132,27 +137,43 @@ class Session:
     # --- what the client sends -----------------------------------------------------------
 
     def receive(self, frame: ClientFrame | BadFrame, now: float) -> Effects:
-        """A text frame. A bad one gets its ERROR; the session stays open."""
-        if isinstance(frame, BadFrame):
-            return (refusal(frame.error, frame.ref, message=frame.message),)
+        """A text frame. A bad one gets its ERROR; the session stays open, unless they are many."""
         if isinstance(frame, Connect):
             return self._connect(frame, now)
-        if self._user_id is None:
+        if self._user_id is None and not isinstance(frame, BadFrame):
             return self.turn_away("UNAUTHENTICATED", ref_to(frame))
+        if isinstance(frame, _ANSWERED_HERE):
+            ref = frame.ref if isinstance(frame, BadFrame) else ref_to(frame)
+            return self._throttled().hold_up(ref, now) or self._answer_here(frame, now)
+        if self._requests is None:
+            self._requests = Requests(self.session_id, self.user_id, self._terms)
+        effects = self._requests.receive(frame, now)
+        if isinstance(effects[0], Refuse):
+            return self.bear(effects, now)
+        return effects
+
+    def _answer_here(self, frame: BadFrame | PingFrame | RefreshToken, now: float) -> Effects:
+        if isinstance(frame, BadFrame):
+            return (refusal(frame.error, frame.ref, message=frame.message),)
         if isinstance(frame, PingFrame):
             return (write(Pong(timestamp=rfc3339(int(now * 1000)))),)
-        if isinstance(frame, RefreshToken):
-            return self._refresh_token(frame, self._user_id, now)
-        if self._requests is None:
-            self._requests = Requests(self.session_id, self._user_id, self._terms)
-        return self._requests.receive(frame, now)
+        return self._refresh_token(frame, self.user_id, now)
+
+    def bear(self, effects: Effects, now: float) -> Effects:
+        """What comes of a frame that leads to nothing, be it WebSocket's own."""
+        return self._throttled().bear(effects, now)
+
+    def _throttled(self) -> Throttle:
+        if self._throttle is None:
+            self._throttle = Throttle(self._terms.rates.others)
+        return self._throttle
 
     def receive_binary(self) -> Effects:
         return (refusal("INVALID_JSON", ErrorRef()), End(Close.NOT_THE_PROTOCOL, "binary frame"))
 
     def _connect(self, frame: Connect, now: float) -> Effects:
         if self._user_id is not None:
-            return (refusal("ALREADY_CONNECTED", ref_to(frame)),)
+            return self.bear((refusal("ALREADY_CONNECTED", ref_to(frame)),), now)
         try:
             return self.admit(self._terms.tokens.verify(frame.token, now))
         except InvalidToken as invalid:
@@ -260,11 +281,12 @@ class Session:
     def pong(self, payload: bytes, now: float) -> Effects:
         """What was written before the answered ping is delivered (promise 5)."""
         receipts = self._receipts
-        if receipts is None or self._user_id is None:
-            return ()
+        confirmed = None if receipts is None else receipts.pong(payload)
+        if receipts is None or confirmed is None or self._user_id is None:
+            return self.bear((), now)
         effects: list[Effect] = [
             Publish(Delivered(conversation_id, self._user_id, message_ids, int(now * 1000)))
-            for conversation_id, message_ids in (receipts.pong(payload) or {}).items()
+            for conversation_id, message_ids in confirmed.items()
         ]
         if receipts.due():
             effects.append(Ping(receipts.ping()))

@@ -26,6 +26,9 @@ class GatewaySettings(TokenSettings):
     """TYPING_START and TYPING_STOP together, of one session; more get RATE_LIMITED."""
     syncs_per_second: int = Field(20, ge=1)
     reads_per_second: int = Field(20, ge=1)
+    frames_per_second: int = Field(50, ge=1)
+    """Those of one session that nothing else limits, such as PING; more get RATE_LIMITED. Ten times
+    as many that are refused, or WebSocket pings, close with 4429."""
     connects_per_minute: int = Field(60, ge=1)
     """Sessions that one user may begin in any minute, over all gateways; more close with 4429."""
     sessions_per_user: int = Field(20, ge=1)

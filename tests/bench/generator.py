@@ -243,7 +243,8 @@ async def conversations(
 
 
 def token(secret: str, user: UUID, **claims: str) -> str:
-    payload = {"sub": str(user), "exp": int(time.time()) + 3600, **claims}
+    now = int(time.time())
+    payload = {"sub": str(user), "iat": now, "exp": now + 3600, **claims}
     return jwt.encode(payload, secret, algorithm="HS256")
 
 

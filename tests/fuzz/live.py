@@ -34,6 +34,7 @@ NO_LIMITS = {
         "SYNCS_PER_SECOND",
         "READS_PER_SECOND",
         "TYPING_PER_SECOND",
+        "FRAMES_PER_SECOND",
         "CONNECTS_PER_MINUTE",
     )
 }

@@ -86,7 +86,8 @@ def test_no_such_address_and_no_such_method() -> None:
 
 
 def token(**claims: object) -> str:
-    return jwt.encode({"sub": str(USER), "exp": int(time.time()) + 60} | claims, SECRET, "HS256")
+    now = int(time.time())
+    return jwt.encode({"sub": str(USER), "iat": now, "exp": now + 60} | claims, SECRET, "HS256")
 
 
 @pytest.mark.parametrize(

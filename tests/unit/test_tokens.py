@@ -14,7 +14,7 @@ from libs.common.tokens import InvalidToken, Secret, Undecided, Verifier
 
 SECRET = "0123456789abcdef" * 4
 USER = uuid4()
-CLAIMS = {"sub": str(USER), "exp": 2_000}
+CLAIMS = {"sub": str(USER), "iat": 0, "exp": 2_000}
 PUBLIC = ("RS256", "ES256", "EdDSA")
 
 RSA = rsa.generate_private_key(65537, 2048)
@@ -98,6 +98,13 @@ def test_it_begins_when_it_says_but_for_the_leeway() -> None:
     assert error_of(lenient, token(nbf=1_000), now=994) == "TOKEN_INVALID"
 
 
+def test_it_was_not_issued_in_the_future_but_for_the_leeway() -> None:
+    """Else one that a revocation must cover would look newer than it."""
+    lenient = by_secret(leeway_s=5)
+    assert lenient.verify(token(iat=1_000), now=995).user_id == USER
+    assert error_of(lenient, token(iat=1_000), now=994) == "TOKEN_INVALID"
+
+
 @pytest.mark.parametrize(
     "bad",
     [
@@ -108,6 +115,7 @@ def test_it_begins_when_it_says_but_for_the_leeway() -> None:
         token(algorithm="HS512"),
         token(sub=None),
         token(exp=None),
+        token(iat=None),
         token(sub="anna"),
         token(exp="soon"),
         token(exp=float("inf")),

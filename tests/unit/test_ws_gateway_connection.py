@@ -57,7 +57,7 @@ class Transport:
     def __init__(self) -> None:
         self.protocol: asyncio.Protocol | None = None
         self.writes: list[bytes] = []
-        self.ended = self.aborted = False
+        self.ended = self.aborted = self.is_paused = False
 
     def write(self, data: bytes) -> None:
         self.writes.append(data)
@@ -69,7 +69,7 @@ class Transport:
         self.aborted = True
 
     def pause_reading(self) -> None:
-        pass
+        self.is_paused = True
 
     def resume_reading(self) -> None:
         pass
@@ -104,7 +104,7 @@ class House:
             Verifier(Secret(SECRET), ("HS256",)),
             30,
             1000,
-            Rates(10, 20, 20),
+            Rates(10, 20, 20, 50),
             lambda: UUID(int=1),
             Backlog(1, most=1000),
         )
@@ -192,7 +192,8 @@ class Client:
 
 
 def token(seconds: float = 60) -> str:
-    return jwt.encode({"sub": str(USER), "exp": time.time() + seconds}, SECRET, algorithm="HS256")
+    now = time.time()
+    return jwt.encode({"sub": str(USER), "iat": now, "exp": now + seconds}, SECRET, "HS256")
 
 
 def opened(house: House) -> Client:

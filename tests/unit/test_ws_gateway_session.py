@@ -37,7 +37,7 @@ CONVERSATION, SECOND = UUID(int=0xC0), UUID(int=0xC1)
 CLIENT_MESSAGE = UUID(int=0xD)
 SESSION = UUID(int=0xE)
 EXPIRES = int(NOW) + 60
-RATES = Rates(10, 20, 20)
+RATES = Rates(10, 20, 20, 50)
 
 
 class Ids:
@@ -61,7 +61,7 @@ def new_session(
 
 def opening_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
     session = new_session(max_in_flight, rates)
-    session.admit(Caller(USER, EXPIRES, is_service=False))
+    session.admit(Caller(USER, EXPIRES, is_service=False, issued_at=0))
     return session
 
 
@@ -72,7 +72,8 @@ def open_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
 
 
 def token(secret: str = SECRET, **claims: Any) -> str:
-    return jwt.encode({"sub": str(USER), "exp": EXPIRES} | claims, secret, algorithm="HS256")
+    payload = {"sub": str(USER), "iat": int(NOW), "exp": EXPIRES} | claims
+    return jwt.encode(payload, secret, algorithm="HS256")
 
 
 def frame(kind: str, **fields: Any) -> str:
@@ -275,7 +276,7 @@ def test_a_token_expires() -> None:
 
 def test_a_token_that_outlives_the_calendar_can_be_written() -> None:
     session = new_session()
-    session.admit(Caller(USER, 10**30, is_service=False))
+    session.admit(Caller(USER, 10**30, is_service=False, issued_at=0))
     assert written(session.opened({})[0])["expiresAt"] == "9999-12-31T23:59:59.000Z"
 
 
@@ -383,7 +384,7 @@ def test_a_lost_answer_does_not_block_for_good() -> None:
 def test_what_there_is_no_room_for_is_refused_and_goes_nowhere() -> None:
     backlog = Backlog(1, most=1)
     session = new_session(backlog=backlog)
-    session.admit(Caller(USER, EXPIRES, is_service=False))
+    session.admit(Caller(USER, EXPIRES, is_service=False, issued_at=0))
     session.opened({})
     first = sent(receive(session, send_frame())).try_id
     for text in (send_frame(), about("MARK_AS_READ", upToSeq=5)):
@@ -467,7 +468,7 @@ def test_all_that_is_answered_is_in_flight_until_then(text: str) -> None:
     ],
 )
 def test_who_asks_too_fast_is_told_when_to_ask_again(text: str, most: int) -> None:
-    session = open_session(rates=Rates(typing=3, syncs=4, reads=5))
+    session = open_session(rates=Rates(typing=3, syncs=4, reads=5, others=50))
     for _ in range(most):
         assert not isinstance(receive(session, text)[0], Refuse)
     for _ in range(100):
