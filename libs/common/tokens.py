@@ -15,7 +15,7 @@ import jwt
 from libs.common.domain.revocation import RevocationList
 
 _OPTIONS: Final[Any] = {
-    "require": ["sub", "iat", "exp"],
+    "require": ["sub", "exp"],
     "verify_exp": False,  # by `now`, below
     "verify_nbf": False,
     "verify_iat": False,
@@ -48,8 +48,8 @@ class Caller:
     """Seconds since 1970 UTC."""
     is_service: bool
     """`scope` has the word `service`: one of our own services, not a user."""
-    issued_at: int
-    """Seconds since 1970 UTC."""
+    issued_at: int | None = None
+    """Seconds since 1970 UTC, where the token says it."""
     token_id: str | None = None
     """Its `jti`, if it has one."""
 
@@ -101,8 +101,8 @@ class Verifier:
     leeway_s: int = 0
     """By so much the issuer's clock may differ from ours."""
     max_age_s: int = 86_400
-    """From `iat` to `exp`. What lasts longer, or doesn't say since when, is refused:
-    revocations are remembered for so long."""
+    """From `iat`, or without one from now, to `exp`. What lasts longer is refused: revocations are
+    remembered for so long."""
     revoked: RevocationList = field(default_factory=RevocationList)
 
     def verify(self, token: str, now: float) -> Caller:
@@ -113,11 +113,13 @@ class Verifier:
         try:
             claims = self._claims(token)
             user_id = UUID(claims["sub"])
-            issued_at, expires_at = int(claims["iat"]), int(claims["exp"])
-            begins_at = max(issued_at, int(claims.get("nbf", 0))) - self.leeway_s
+            expires_at = int(claims["exp"])
+            issued_at = int(claims["iat"]) if "iat" in claims else None
+            begins_at = max(issued_at or 0, int(claims.get("nbf", 0))) - self.leeway_s
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
             raise InvalidToken("TOKEN_INVALID") from None
-        if now < begins_at or expires_at - issued_at > self.max_age_s:
+        lasts_s = expires_at - (now + self.leeway_s if issued_at is None else issued_at)
+        if now < begins_at or lasts_s > self.max_age_s:
             raise InvalidToken("TOKEN_INVALID")
         ends_at = expires_at + self.leeway_s
         if now >= ends_at:

@@ -51,7 +51,7 @@ _SECURITY: Final = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "`sub` is the user's UUID; `iat` and `exp` are required.",
+        "description": "`sub` is the user's UUID; `exp` is required.",
     },
     "service": {
         "type": "http",

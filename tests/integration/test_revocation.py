@@ -132,7 +132,8 @@ async def test_a_newer_token_is_good_and_an_older_one_never_is(system: System) -
 
 async def test_who_shows_it_in_a_frame_or_by_rest_is_refused_as_well(system: System) -> None:
     anna = uuid4()
-    old = old_token(system, anna)
+    claims = {"sub": str(anna), "exp": int(time.time()) + 60}
+    old, timeless = old_token(system, anna), jwt.encode(claims, system.secret, "HS256")
     assert await called(system.base, old) == (200, None)
     await revoke_user(anna)
 
@@ -140,9 +141,11 @@ async def test_who_shows_it_in_a_frame_or_by_rest_is_refused_as_well(system: Sys
         return await called(system.base, old) == REVOKED
 
     await until(is_refused, WITHIN_S, "REST has heard it")
-    session = await Session.connect(system.socket_url)
-    await session.send_frame({"type": "CONNECT", "token": old})
-    await ended(session)
+    for token in (old, timeless):
+        session = await Session.connect(system.socket_url)
+        await session.send_frame({"type": "CONNECT", "token": token})
+        await ended(session)
+    assert await called(system.base, timeless) == REVOKED
     assert await called(system.base, system.token(anna)) == (200, None)
 
 

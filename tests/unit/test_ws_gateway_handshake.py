@@ -17,7 +17,7 @@ USER = UUID(int=0xA)
 
 
 def token(secret: str = SECRET, algorithm: str = "HS256", **claims: Any) -> str:
-    payload = {"sub": str(USER), "iat": int(NOW), "exp": int(NOW) + 60} | claims
+    payload = {"sub": str(USER), "exp": int(NOW) + 60} | claims
     return jwt.encode(payload, secret, algorithm=algorithm)
 
 

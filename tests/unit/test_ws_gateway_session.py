@@ -61,7 +61,7 @@ def new_session(
 
 def opening_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
     session = new_session(max_in_flight, rates)
-    session.admit(Caller(USER, EXPIRES, is_service=False, issued_at=0))
+    session.admit(Caller(USER, EXPIRES, is_service=False))
     return session
 
 
@@ -72,8 +72,7 @@ def open_session(max_in_flight: int = 1000, rates: Rates = RATES) -> Session:
 
 
 def token(secret: str = SECRET, **claims: Any) -> str:
-    payload = {"sub": str(USER), "iat": int(NOW), "exp": EXPIRES} | claims
-    return jwt.encode(payload, secret, algorithm="HS256")
+    return jwt.encode({"sub": str(USER), "exp": EXPIRES} | claims, secret, algorithm="HS256")
 
 
 def frame(kind: str, **fields: Any) -> str:
@@ -276,7 +275,7 @@ def test_a_token_expires() -> None:
 
 def test_a_token_that_outlives_the_calendar_can_be_written() -> None:
     session = new_session()
-    session.admit(Caller(USER, 10**30, is_service=False, issued_at=0))
+    session.admit(Caller(USER, 10**30, is_service=False))
     assert written(session.opened({})[0])["expiresAt"] == "9999-12-31T23:59:59.000Z"
 
 
@@ -384,7 +383,7 @@ def test_a_lost_answer_does_not_block_for_good() -> None:
 def test_what_there_is_no_room_for_is_refused_and_goes_nowhere() -> None:
     backlog = Backlog(1, most=1)
     session = new_session(backlog=backlog)
-    session.admit(Caller(USER, EXPIRES, is_service=False, issued_at=0))
+    session.admit(Caller(USER, EXPIRES, is_service=False))
     session.opened({})
     first = sent(receive(session, send_frame())).try_id
     for text in (send_frame(), about("MARK_AS_READ", upToSeq=5)):

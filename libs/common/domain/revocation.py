@@ -43,12 +43,12 @@ class RevocationList:
         self._oldest = min(self._oldest, at)
         return True
 
-    def refuses(self, user_id: UUID, issued_at: int, token_id: str | None) -> bool:
-        """Of a user all that was issued until then."""
+    def refuses(self, user_id: UUID, issued_at: int | None, token_id: str | None) -> bool:
+        """Of a user all that was issued until then, and what doesn't say when it was."""
         if not self._at:
             return False
         at = self._at.get(user_id)
-        if at is not None and issued_at <= at:
+        if at is not None and (issued_at is None or issued_at <= at):
             return True
         return token_id is not None and token_id in self._at
 
