@@ -67,15 +67,8 @@ class Deliveries:
         match delivery:
             case ToUser():
                 self._to_user(delivery)
-            case Answer(session_id, try_id, frame, conversation_id, message_ids):
-                self._backlog.answered(try_id)
-                if connection := self._registry.session(session_id):
-                    effects = connection.session.answer(
-                        try_id, text_frame(frame), conversation_id, message_ids
-                    )
-                    if effects:
-                        ANSWER.observe(time.time() - stamped_at(try_id) / 1000)
-                    connection.perform(effects)
+            case Answer():
+                self._answer(delivery)
             case Note(user_id, frame):
                 self._to_members(self._registry.members(user_id), frame)
             case ToSession(session_id, frame):
@@ -86,6 +79,16 @@ class Deliveries:
                     connection.opened(heads)
             case Missed():
                 self._on_missed()
+
+    def _answer(self, answer: Answer) -> None:
+        self._backlog.answered(answer.try_id)
+        if connection := self._registry.session(answer.session_id):
+            effects = connection.session.answer(
+                answer.try_id, text_frame(answer.frame), answer.conversation_id, answer.message_ids
+            )
+            if effects:
+                ANSWER.observe(time.time() - stamped_at(answer.try_id) / 1000)
+            connection.perform(effects)
 
     def _to_members(self, connections: Sequence[Connection], payload: bytes) -> None:
         frame = text_frame(payload)
