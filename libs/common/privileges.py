@@ -153,6 +153,9 @@ COMMANDS: Final = frozenset(
 """All that our code and its scripts use. None reaches a key that isn't named (KEYS, FLUSHALL), the
 server (CONFIG, DEBUG, ACL, SCRIPT KILL) or other connections (CLIENT, MONITOR)."""
 
+SENTINEL_COMMANDS: Final = ("sentinel|get-master-addr-by-name", "sentinel|masters")
+"""What is asked of sentinels: the first by `resp`, the second by redis-py."""
+
 ALL_KEYS: Final = tuple(value for value in vars(keys).values() if isinstance(value, Key))
 
 
@@ -178,3 +181,8 @@ def acl(role: str) -> list[str]:
     """The rules of this role's user, but for its password. No channel of pub/sub."""
     rules = key_rules(role)
     return ["resetchannels", *rules, *(f"+{name}" for name in sorted(COMMANDS))] if rules else []
+
+
+def sentinel_acl(role: str) -> list[str]:
+    """The same at the sentinels: where the master is, to whoever may use it."""
+    return ["resetchannels", *(f"+{name}" for name in SENTINEL_COMMANDS)] if acl(role) else []
