@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError, ResponseError
 from redis.exceptions import TimeoutError as CacheTimeout
 from redis.retry import Retry
-from redis.sentinel import Sentinel
+from redis.sentinel import Sentinel, SentinelConnectionPool
 
 from libs.common.keys import doubtful_with
 from libs.common.resp import SENTINEL_S, Command, RedisConnection
@@ -201,21 +201,26 @@ class BlockingCache:
 
     def close(self) -> None:
         self._redis.close()
+        pool = self._redis.connection_pool
+        if isinstance(pool, SentinelConnectionPool):
+            for sentinel in pool.sentinel_manager.sentinels:
+                sentinel.close()
 
 
 def _redis(url: str) -> Redis:
     """Connects when it is first used, and asks the sentinels each time it connects."""
-    options: dict[str, Any] = {
+    once = {"retry": Retry(NoBackoff(), 0)}
+    options: dict[str, Any] = once | {
         "decode_responses": False,
         "socket_timeout": TIMEOUT_S,
         "socket_connect_timeout": TIMEOUT_S,
-        "retry": Retry(NoBackoff(), 0),
     }
     sentinels = Sentinels.of(url)
     if sentinels is None:
         return Redis.from_url(url, **options)
     login = {"username": sentinels.username, "password": sentinels.password}
-    waiting = {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
+    # A sentinel that is away is asked once: redis-py would try for 3.5 s before it asks the next.
+    waiting = once | {"socket_timeout": SENTINEL_S, "socket_connect_timeout": SENTINEL_S}
     asked: Any = Sentinel(  # type: ignore[no-untyped-call]
         sentinels.addresses, sentinel_kwargs=login | waiting
     )

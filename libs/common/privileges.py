@@ -153,6 +153,9 @@ COMMANDS: Final = frozenset(
 """All that our code and its scripts use. None reaches a key that isn't named (KEYS, FLUSHALL), the
 server (CONFIG, DEBUG, ACL, SCRIPT KILL) or other connections (CLIENT, MONITOR)."""
 
+SENTINEL_COMMANDS: Final = ("sentinel|get-master-addr-by-name", "sentinel|masters")
+"""What is asked of sentinels: the first by `resp`, the second by redis-py."""
+
 ALL_KEYS: Final = tuple(value for value in vars(keys).values() if isinstance(value, Key))
 
 
@@ -187,3 +190,8 @@ def acl(role: str) -> list[str]:
         return []
     commands = [f"+{name}" for name in sorted(COMMANDS)]
     return ["resetchannels", *rules, *commands, *_selectors(role)]
+
+
+def sentinel_acl(role: str) -> list[str]:
+    """The same at the sentinels: where the master is, to whoever may use it."""
+    return ["resetchannels", *(f"+{name}" for name in SENTINEL_COMMANDS)] if acl(role) else []

@@ -1,18 +1,13 @@
 """compose.yaml: every service of the house, with what it needs and no more than it may."""
 
 import re
-from typing import Any
 
 import pytest
-import yaml
 
 from local.compose_edge import compose_edge
 from tests.integration.container import read
-from tests.manifests.rendered import ROOT
+from tests.manifests.compose_file import COMPOSE, SERVICES, interpolated
 from tests.manifests.test_roles import SETTINGS
-
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-SERVICES: dict[str, Any] = COMPOSE["services"]
 
 TARGETS = {
     "gateway": "ws_gateway",
@@ -38,7 +33,7 @@ def test_a_role_gets_what_its_settings_know(name: str, monkeypatch: pytest.Monke
     given = SERVICES[name]["environment"]
     assert given.keys() <= {f"CHAT_{field.upper()}" for field in settings.model_fields}
     for variable, value in given.items():
-        monkeypatch.setenv(variable, re.sub(r"\$\{.*\}", "s" * 32, value))
+        monkeypatch.setenv(variable, interpolated(value))
     loaded = settings.model_validate({})
     drain = sum(getattr(loaded, field) for field in type(loaded).model_fields if "drain_s" in field)
     assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > drain + 5

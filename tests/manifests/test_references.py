@@ -1,23 +1,27 @@
 """What one manifest says of another is so; and the order in which things happen."""
 
 import re
+from collections.abc import Callable
 from dataclasses import asdict
 
 import pytest
 
 from libs.common import topology
 from libs.common.domain.role import login_of
-from libs.common.privileges import permissions
+from libs.common.privileges import acl, permissions, sentinel_acl
 from local.logins import USES
 from migrations.privileges import PRIVILEGES
 from services.rest_api.openapi import BASE
+from tests.manifests.redis_logins import DEFAULT, RedisLogins
 from tests.manifests.rendered import ROLES, Rendered, containers, matches, values
 
 AT_RABBITMQ = [role for role, used in USES.items() if "CHAT_AMQP_URL" in used]
+AT_REDIS = [role for role, used in USES.items() if "CHAT_REDIS_URL" in used]
 FROM_OUTSIDE = {
     *("chat-jwt", "chat-redis", "chat-tls"),
     *(f"chat-postgres-{role}" for role in ("persister", "privacy", "router", "rest")),
     *(f"chat-rabbitmq-{role.replace('_', '-')}" for role in AT_RABBITMQ),
+    *(f"chat-redis-{role}" for role in AT_REDIS),
 }
 """Secrets that docs/kubernetes.md has one make."""
 BY_OPERATORS = {"chat-rabbitmq-default-user": "RabbitmqCluster", "chat-postgres-app": "Cluster"}
@@ -52,17 +56,47 @@ def test_who_may_do_what_at_rabbitmq_is_as_it_was_tested(rendered: Rendered, rol
 
 
 @pytest.mark.parametrize(
+    ("kind", "allowed"), [("RedisReplication", acl), ("RedisSentinel", sentinel_acl)]
+)
+def test_who_may_do_what_at_redis_is_as_it_was_tested(
+    rendered: Rendered, kind: str, allowed: Callable[[str], list[str]]
+) -> None:
+    logins = RedisLogins.of(rendered.one(kind, "chat-redis"))
+    roles = {login_of(role): role for role in AT_REDIS}
+    assert logins.rules == {"default": DEFAULT} | {name: allowed(roles[name]) for name in roles}
+    assert logins.passwords == {"default": ("chat-redis", "password")} | {
+        name: (f"chat-redis-{role}", "password") for name, role in roles.items()
+    }
+
+
+def test_redis_and_its_sentinels_take_the_logins_that_were_made(rendered: Rendered) -> None:
+    replication = rendered.one("RedisReplication", "chat-redis")["spec"]
+    sentinel = rendered.one("RedisSentinel", "chat-redis")["spec"]
+    assert replication["initContainer"]["args"] == sentinel["initContainer"]["args"]
+    [script] = replication["initContainer"]["args"]
+    assert script.endswith(">/acl/users.acl\n")
+    for mounted in (replication["storage"]["volumeMount"], sentinel["volumeMount"]):
+        [volume], [mount] = mounted["volume"], mounted["mountPath"]
+        assert mount == {"name": volume["name"], "mountPath": "/acl"}
+        assert volume["emptyDir"]["medium"] == "Memory"
+    told = rendered.one("ConfigMap", replication["redisConfig"]["additionalRedisConfig"])["data"]
+    assert sentinel["redisSentinelConfig"]["additionalSentinelConfig"] == "chat-redis-config"
+    for file in ("redis-additional.conf", "redis-sentinel-additional.conf"):
+        assert "aclfile /acl/users.acl" in told[file].splitlines()
+
+
+@pytest.mark.parametrize(
     ("name", "role"), list(zip(ROLES, ("gateway", "router", "persister", "rest"), strict=True))
 )
 def test_each_role_comes_with_a_login_of_its_own(rendered: Rendered, name: str, role: str) -> None:
     given = rendered.environment(name)
-    for variable in ("CHAT_AMQP_URL", "CHAT_DATABASE_URL"):
+    for variable in ("CHAT_AMQP_URL", "CHAT_DATABASE_URL", "CHAT_REDIS_URL"):
         if variable in given:
             assert f"//{login_of(role)}:$(" in str(given[variable])
     for container in containers(rendered.one("Deployment", name)):
         secrets = {one["name"] for one in values(container, "secretKeyRef")}
-        own = {f"chat-postgres-{role}", f"chat-rabbitmq-{role}"}
-        assert secrets <= own | {"chat-redis", "chat-jwt"}
+        own = {f"chat-{server}-{role}" for server in ("postgres", "rabbitmq", "redis")}
+        assert secrets <= own | {"chat-jwt"}
     managed = rendered.one("Cluster", "chat-postgres")["spec"]["managed"]["roles"]
     assert {one["name"] for one in managed} == PRIVILEGES.keys()
     assert not [one for one in managed if "inRoles" in one]
