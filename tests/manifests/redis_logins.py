@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tests.manifests.rendered import Manifest
 
-DEFAULT = ["~*", "&*", "+@all"]
+DEFAULT = "~* &* +@all"
 """Redis' own user: the operator's, the servers' among themselves, the probes'."""
 
 
@@ -37,6 +37,6 @@ class RedisLogins:
         )
 
     @property
-    def rules(self) -> dict[str, list[str]]:
+    def rules(self) -> dict[str, str]:
         """By user."""
-        return {name: rules for name, *rules in map(str.split, self.users.splitlines())}
+        return dict(line.split(" ", 1) for line in self.users.splitlines())

@@ -63,7 +63,9 @@ def test_who_may_do_what_at_redis_is_as_it_was_tested(
 ) -> None:
     logins = RedisLogins.of(rendered.one(kind, "chat-redis"))
     roles = {login_of(role): role for role in AT_REDIS}
-    assert logins.rules == {"default": DEFAULT} | {name: allowed(roles[name]) for name in roles}
+    assert logins.rules == {"default": DEFAULT} | {
+        name: " ".join(allowed(role)) for name, role in roles.items()
+    }
     assert logins.passwords == {"default": ("chat-redis", "password")} | {
         name: (f"chat-redis-{role}", "password") for name, role in roles.items()
     }
