@@ -30,6 +30,8 @@ def redis_program(layout: Layout, port: int) -> Program:
             *(_installed("redis-server"), "--bind", "127.0.0.1", "--port", str(port)),
             *("--dir", str(layout.redis), "--daemonize", "no"),
             *("--save", "", "--appendonly", "no", "--maxmemory-policy", "noeviction"),
+            # It would keep parts of what is cached.
+            *("--slowlog-log-slower-than", "-1"),
             *("--aclfile", str(users)),
         ),
         folder=layout.redis,

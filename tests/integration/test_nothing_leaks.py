@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from libs.common.protocol.writes import InsertMessage
 from libs.common.topology import MATCH_CREATED, kind_of
 from local.roles import REST
 from tests.integration.conftest import System
+from tests.integration.keys import open_keys
 from tests.integration.queues import Queues, open_queues
 from tests.integration.watching import PARTITIONS, House, until, whole_house
 
@@ -78,6 +80,7 @@ async def test_nothing_leaks(system: System, pair: Pair) -> None:
             await by_amqp(pair, queues, canary)
             await all_is_stored(house, pair)
         await by_failing_postgresql(house, pair, canary)
+        await by_slow_redis(canary)
         dead = await queues.take_dead()
         assert len(dead) >= 5
         reasons = " ".join(one.reason + one.source for one in dead).encode()
@@ -87,6 +90,7 @@ async def test_nothing_leaks(system: System, pair: Pair) -> None:
                 answer = await house.ask(program, path)
                 assert answer.status_code == 200
                 assert canary.found_in(answer.content) == [], (program, path)
+        await by_absent_processes(system, house, canary)
         seen = dict(logs_of(house))
         told = {file.name: canary.found_in(text) for file, text in seen.items()}
         assert {name: found for name, found in told.items() if found} == {}
@@ -103,6 +107,7 @@ def looked_at_the_right_places(seen: dict[Path, bytes]) -> None:
         "gateway-1.log": b'"role":"ws_gateway"',
         "postgres.log": b"insert into messages",
         "rabbitmq.log": b"abb",
+        "nginx.log": b" 502 from ",
     }
     for name, word in told.items():
         texts = [text for file, text in seen.items() if name.split("-")[0] in file.name]
@@ -183,6 +188,9 @@ async def by_rest(system: System, pair: Pair, canary: Canaries) -> None:
         body = {"matchId": canary("a match"), "user1Id": str(ben), "user2Id": 7}
         await service.post("/conversations", json=body)
         await service.post("/conversations", content=b"{" + canary("no JSON").encode())
+        path = f"/messages/search?q={canary('a search with a body')}"
+        answer = await service.post(path, content=b"x" * 70_000)
+        assert answer.status_code == 413, "by the edge"
 
 
 async def by_bad_requests(system: System, house: House, canary: Canaries) -> None:
@@ -268,3 +276,30 @@ async def by_failing_postgresql(house: House, pair: Pair, canary: Canaries) -> N
         await house.database.execute(statement, uuid4(), canary("a failing row"))
     with suppress(httpx.HTTPError):
         await house.ask("rest-1", f"/trace?id={canary('no id')}")
+
+
+async def by_slow_redis(canary: Canaries) -> None:
+    """20 ms: by default Redis would keep it."""
+    slow = """
+        local function now() local time = redis.call('TIME') return time[1] * 1000000 + time[2] end
+        local ends = now() + 20000
+        repeat until now() > ends
+    """
+    async with open_keys() as keys:
+        await keys.redis.eval(slow, 0, canary("a slow command of Redis"))
+        kept = repr(await keys.redis.slowlog_get(128))
+    assert canary.found_in(kept.encode()) == []
+
+
+async def by_absent_processes(system: System, house: House, canary: Canaries) -> None:
+    """The edge finds nobody who answers."""
+    killed = {program: house.send(program, signal.SIGKILL) for program in house.programs(REST)}
+
+    async def nobody_answers() -> bool:
+        async with system.rest(uuid4()) as rest:
+            answer = await rest.get(f"/messages/search?q={canary('a search for nobody')}")
+            return answer.status_code == 502
+
+    await until(nobody_answers, 5, "the edge says 502")
+    for program, pid in killed.items():
+        await house.came_back(program, pid)

@@ -74,6 +74,14 @@ def test_only_the_edge_can_be_reached() -> None:
         assert upstream in SERVICES
 
 
+def test_redis_keeps_no_slow_log() -> None:
+    """Parts of what is cached would be in it: see tests/integration/test_nothing_leaks."""
+    command = SERVICES["redis"]["command"]
+    assert command[command.index("--slowlog-log-slower-than") + 1] == "-1"
+    text = (ROOT / "k8s" / "base" / "servers" / "redis.yaml").read_text()
+    assert "\n    slowlog-log-slower-than -1\n" in text
+
+
 def test_images_have_a_tag_that_stays() -> None:
     for service in SERVICES.values():
         assert not re.search(r"^[^:]+$|:latest$", service.get("image", "ours:1"))
