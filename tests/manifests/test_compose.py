@@ -5,6 +5,7 @@ import re
 import pytest
 
 from local.compose_edge import compose_edge
+from local.layout import ROOT
 from tests.integration.container import read
 from tests.manifests.compose_file import COMPOSE, SERVICES, interpolated
 from tests.manifests.test_roles import SETTINGS
