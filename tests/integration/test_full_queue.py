@@ -41,9 +41,9 @@ async def fill(house: House, queue: str) -> None:
 
 
 async def gateway_of(house: House, user_id: UUID) -> str:
-    async with Redis.from_url(house.variables["CHAT_REDIS_URL"]) as redis:
+    async with Redis.from_url(house.variables["CHAT_REDIS_URL"], decode_responses=True) as redis:
         [gateway_id] = await redis.hvals(SESSIONS(user_id))
-    return gateway_id.decode()
+    return str(gateway_id)
 
 
 async def found(chat: Chat, message_id: str) -> bool:
