@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from time import monotonic
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.strategies import SearchStrategy
@@ -15,7 +15,9 @@ from libs.client.session import Session, SessionClosed
 from libs.common.domain.partition import partition_of
 from libs.common.protocol.frames import ClientFrame
 from libs.common.topology import typing
+from local.roles import REST
 from tests.chaos.house import Whole, whole_stack
+from tests.fuzz.calls import calls
 from tests.fuzz.typed import UNIONS
 from tests.fuzz.values import arrays, objects
 from tests.integration.conftest import System
@@ -38,6 +40,8 @@ NO_LIMITS = {
         "CONNECTS_PER_MINUTE",
     )
 }
+HTTP_ITSELF = {501, 505}
+"""Of a method or a version that a server doesn't know: the only 5xx that are a client's doing."""
 CLOSES = {1007, 1009, 4400, 4401}
 """What a bad frame may close its own connection with."""
 
@@ -50,7 +54,7 @@ async def run_live(seconds: float) -> Counter[str]:
             ends = monotonic() + seconds
             while monotonic() < ends:
                 await _round(whole, sent)
-                print(f"  {sum(sent.values()):>8,} frames and messages sent", flush=True)
+                print(f"  {sum(sent.values()):>8,} frames, messages and calls", flush=True)
     return sent
 
 
@@ -62,12 +66,16 @@ async def _round(whole: Whole, sent: Counter[str]) -> None:
     texts = [json.dumps(_about(frame, str(conversation))) for frame in frames]
     await _send_frames(system, anna, texts)
     sent["frames"] += len(texts)
+    messages = await _messages(system, anna, conversation)
+    strategy = calls(system.token(anna), [conversation, *messages, anna])
+    await _make_calls(whole, await asyncio.to_thread(drawn, strategy, EACH), sent)
     async with open_queues(whole.house.variables) as queues:
         for name, union in UNIONS.items():
             bodies = await asyncio.to_thread(drawn, arrays(union), EACH)
             for queue in await _queues_of(name, partition_of(conversation, PARTITIONS), whole):
                 await _put_all(queues, queue, bodies)
                 sent[name] += len(bodies)
+        conversation = await system.conversation(anna, ben)  # A call may have archived the other.
         async with await system.open(anna) as annas, await system.open(ben) as bens:
             message = await annas.send_message(conversation, "still here")
             await bens.expect("MESSAGE_RECEIVED", messageId=message["messageId"])
@@ -95,6 +103,41 @@ async def _send_frames(system: System, user: Any, texts: Sequence[str]) -> None:
             session = None
     if session is not None:
         await session.close()
+
+
+async def _messages(system: System, user: UUID, conversation: UUID) -> list[UUID]:
+    async with await system.open(user) as session:
+        sent = [await session.send_message(conversation, f"a message {one}") for one in range(3)]
+    return [UUID(one["messageId"]) for one in sent]
+
+
+async def _make_calls(whole: Whole, requests: Sequence[bytes], sent: Counter[str]) -> None:
+    """To the edge and, past it, to a REST process. Some end the conversation that they are of."""
+    house = whole.house
+    ports = [int(house.variables["CHAT_PORT"])]
+    known = json.loads(house.stack.layout.ports.read_text())
+    ports += [known[program] for program in house.programs(REST)]
+    turns = asyncio.Semaphore(10)
+
+    async def make(number: int, request: bytes) -> None:
+        async with turns:
+            status = await asyncio.wait_for(status_of(ports[number % len(ports)], request), 15)
+        assert status is None or status < 500 or status in HTTP_ITSELF, (status, request)
+        sent[f"calls {'unanswered' if status is None else f'{status // 100}xx'}"] += 1
+
+    await asyncio.gather(*(make(number, one) for number, one in enumerate(requests)))
+
+
+async def status_of(port: int, request: bytes) -> int | None:
+    """None: it was no HTTP, and the connection ended without a word."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        answer = await reader.read()
+    except ConnectionError:
+        answer = b""
+    writer.close()
+    return int(answer.split(b" ", 2)[1]) if answer.startswith(b"HTTP/") else None
 
 
 async def _queues_of(name: str, partition: int, whole: Whole) -> list[str]:
