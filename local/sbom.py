@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 from local.layout import ROOT
 
-LOCKS: Final = ("ws_gateway", "router", "persister", "rest_api", "migrations")
+LOCKS: Final = ("ws_gateway", "router", "persister", "rest_api", "migrations", "privacy")
 FOLDER: Final = ROOT / ".run" / "sbom"
 PROGRAM: Final = ROOT / ".venv-supply" / "bin" / "cyclonedx-py"
 

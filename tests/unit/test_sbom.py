@@ -25,6 +25,11 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
     return {path.name.partition(".")[0]: json.loads(path.read_text()) for path in paths}
 
 
+def test_every_lock_of_an_image_has_one() -> None:
+    copied = re.findall(r"COPY requirements/(\w+)\.lock", (ROOT / "Dockerfile").read_text())
+    assert sorted(copied) == sorted(sbom.LOCKS)
+
+
 @pytest.mark.parametrize("lock", sbom.LOCKS)
 def test_each_package_of_a_lock_is_there_with_its_hashes(
     files: dict[str, dict[str, Any]], lock: str
