@@ -67,9 +67,9 @@ class _Worker(Protocol):
 
 def on_starting(_server: object) -> None:
     """What the workers inherit. What an earlier run has counted is not theirs."""
+    listen(_settings.listen_host, _settings.admin_port)  # first: it says that nobody counts there
     shutil.rmtree(_counts, ignore_errors=True)
     _counts.mkdir(mode=0o700)
-    listen(_settings.listen_host, _settings.admin_port)
 
 
 def child_exit(_server: object, worker: _Worker) -> None:

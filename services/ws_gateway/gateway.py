@@ -13,6 +13,7 @@ import structlog
 from libs.common.broker import Broker
 from libs.common.cache import Cache
 from libs.common.lifecycle import Life, unless_lost
+from libs.common.listener import or_ended
 from libs.common.revocation_keys import RevocationKeys
 from libs.common.revocations import Revocations
 from libs.common.tokens import Verifier
@@ -79,13 +80,12 @@ class Gateway:
         self._revoking = asyncio.create_task(self._revocations.run())
 
     async def listen(self) -> None:
-        self._server = await self.loop.create_server(
-            lambda: Arrival(self),
-            self.settings.listen_host,
-            self.settings.listen_port,
-            backlog=BACKLOG,
-            reuse_address=True,
-        )
+        """From its return on, clients come. Ends the process where the address is taken."""
+        host, port = self.settings.listen_host, self.settings.listen_port
+        with or_ended(host, port):
+            self._server = await self.loop.create_server(
+                lambda: Arrival(self), host, port, backlog=BACKLOG, reuse_address=True
+            )
 
     async def serve(self, broker: Broker) -> None:
         """One incarnation, until it is stopped. Raises BrokerLost."""

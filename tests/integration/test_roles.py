@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import json
 import signal
+import socket
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from local import environment
 from local.layout import ROOT
 from local.roles import GATEWAY, PERSISTER, REST, ROLES, ROUTER, Role, role_of
 from tests.integration.conftest import System
+from tests.integration.ports import free_port
 from tests.integration.talking import (
     Chat,
     chats_everywhere,
@@ -125,6 +127,19 @@ async def test_a_weak_secret_stops_the_start(house: House) -> None:
         assert code == 78
         assert "CHAT_JWT_SECRET" in printed
         assert "hunter2" not in printed
+
+
+async def test_a_port_that_is_taken_is_named_in_one_log_line(house: House) -> None:
+    known = environment.load(house.stack.layout)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        own = {"CHAT_LISTEN_PORT": str(free_port()), "CHAT_ADMIN_PORT": str(port)}
+        starts = [started(role, known | own) for role in ROLES]
+        for code, printed in await asyncio.gather(*starts):
+            assert code == 1, printed
+            lines = [json.loads(line) for line in printed.splitlines()]
+            [line] = [line for line in lines if line["event"] == "can't listen"]
+            assert line["address"] == f"127.0.0.1:{port}"
 
 
 # ------------------------------------------------------------------ graceful stops
