@@ -29,6 +29,7 @@ SEED: Final = 4
 USERS: Final = 12
 BEFORE: Final = 300
 """Messages that are acknowledged before the fault."""
+STRIKES: Final = 3
 AFTER: Final = 150
 ACTS_S: Final = 20.0
 """At most."""
@@ -117,7 +118,7 @@ async def leave_evidence(stack: Stack, role: Role, mutant: str | None) -> Eviden
             await _fall_asleep(client)
         before = 1_100 if mutant == "drop_one_row_in_1000" else BEFORE
         await _act(workload, before)
-        await _strike(house, process, mutant)
+        await _strike(house, process, workload, mutant)
         await _act(workload, AFTER)
         patience_s = PATIENCE_S if mutant else SOUND_PATIENCE_S
         await workload.settle(patience_s)
@@ -180,10 +181,15 @@ async def _fall_asleep(client: Client) -> None:
     asyncio.get_running_loop().call_later(ASLEEP_S, wake)
 
 
-async def _strike(house: House, process: Extra, mutant: str | None) -> None:
+async def _strike(house: House, process: Extra, workload: Workload, mutant: str | None) -> None:
     match mutant:
-        case "acknowledge_before_confirm" | "acknowledge_before_stored" | None:
+        case None:
             await process.restart()
+        case "acknowledge_before_confirm" | "acknowledge_before_stored":
+            # Once may meet a batch of receipts alone, or the moment between two.
+            for _ in range(STRIKES):
+                await process.restart()
+                await _act(workload, AFTER)
         case "flushall_trusted":
             async with Redis.from_url(house.variables["CHAT_REDIS_URL"]) as redis:
                 await redis.flushall()
