@@ -69,7 +69,8 @@ async def test_a_message_that_was_read(system: System, house: House) -> None:
         assert who in notes
         assert re.search(r"gateway-1-\w+: Answer MESSAGE_SENT", notes), printed
         assert re.search(r"gateway-2-\w+: ToUser MESSAGE_RECEIVED", notes), printed
-    order = [found[name][0][0] or 0.0 for name in ("queued", "kept", "stored")]
+    # Not "queued": the router may have gone on before the gateway hears that the queue has it.
+    order = [found[name][0][0] or 0.0 for name in ("kept", "stored")]
     assert order == sorted(order), printed
     assert (found["pong"][0][0] or 0) < (found["read"][0][0] or 0)
 
