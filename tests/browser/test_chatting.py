@@ -85,6 +85,8 @@ async def test_two_tabs_of_one_user_agree(visit: Visit, system: System) -> None:
     for tab in (first, second):
         await expect(tab.badge).to_have_count(0)
     await second.write("from the second tab")
+    # Which brings its conversation to the top of the list, in this tab too.
+    await expect(first.pane.locator(".row").first).to_contain_text("from the second tab")
     await first.open(0)
     await first.sees("from the second tab")
 
