@@ -13,6 +13,7 @@ from hypothesis.strategies import SearchStrategy
 
 from libs.client.session import Session, SessionClosed
 from libs.common.domain.partition import partition_of
+from libs.common.protocol.deliveries import Missed
 from libs.common.protocol.frames import ClientFrame
 from libs.common.topology import typing
 from local.roles import REST
@@ -40,6 +41,7 @@ NO_LIMITS = {
         "CONNECTS_PER_MINUTE",
     )
 }
+MISSED = str(Missed.__struct_config__.tag).encode()
 HTTP_ITSELF = {501, 505}
 """Of a method or a version that a server doesn't know: the only 5xx that are a client's doing."""
 CLOSES = {1007, 1009, 4400, 4401}
@@ -71,7 +73,9 @@ async def _round(whole: Whole, sent: Counter[str]) -> None:
     await _make_calls(whole, await asyncio.to_thread(drawn, strategy, EACH), sent)
     async with open_queues(whole.house.variables) as queues:
         for name, union in UNIONS.items():
-            bodies = await asyncio.to_thread(drawn, arrays(union), EACH)
+            # A well-formed Missed does what it should: it ends all sessions of that gateway.
+            some = await asyncio.to_thread(drawn, arrays(union), EACH)
+            bodies = [body for body in some if MISSED not in body]
             for queue in await _queues_of(name, partition_of(conversation, PARTITIONS), whole):
                 await _put_all(queues, queue, bodies)
                 sent[name] += len(bodies)
