@@ -21,6 +21,7 @@ ANSWERS: Final = {
     "MESSAGE_READ": "MARK_AS_READ",
     "SYNC_RESULT": "SYNC",
     "TOKEN_REFRESHED": "REFRESH_TOKEN",
+    "PONG": "PING",
 }
 """What each answers, if no ERROR does."""
 

@@ -217,6 +217,10 @@ class Session:
         """The TOKEN_REFRESHED frame. Raises Refused (then it is closed), SessionClosed."""
         return await self._ask(("REFRESH_TOKEN", None), {"token": token})
 
+    async def ping(self) -> Frame:
+        """The PONG frame. Raises Refused, SessionClosed, TimeoutError."""
+        return await self._ask(("PING", None), {})
+
     async def _ask(self, question: questions.Question, fields: Frame) -> Frame:
         """Sends a frame; its answer."""
         with self._questions.asked(question) as answer:

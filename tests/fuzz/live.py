@@ -99,8 +99,7 @@ async def _send_frames(system: System, user: Any, texts: Sequence[str]) -> None:
         session = session or await system.open(user)
         try:
             await session.send_text(text)
-            await session.send_frame({"type": "PING"})
-            await session.expect("PONG", after=session.count)
+            await session.ping()
         except SessionClosed as closed:
             if closed.code not in CLOSES:
                 raise AssertionError(f"closed by {text!r}") from closed

@@ -24,29 +24,25 @@ SERVER, WATCHER = "RedisReplication", "RedisSentinel"
 ADDITIONAL = {SERVER: "redis-additional.conf", WATCHER: "redis-sentinel-additional.conf"}
 ACL_FILE = "/acl/users.acl"
 
-CONFIGURATION = """
+BOTH = """
 port {port}
 bind 127.0.0.1
 dir {folder}
 masterauth "{password}"
 requirepass "{password}"
 protected-mode yes
-repl-diskless-sync-delay 0
 include {additional}
 """
-SENTINEL = """
-port {port}
-bind 127.0.0.1
-dir {folder}
-masterauth "{password}"
-requirepass "{password}"
-protected-mode yes
+CONFIGURATION = BOTH + "repl-diskless-sync-delay 0\n"
+SENTINEL = (
+    BOTH
+    + """
 sentinel monitor chat 127.0.0.1 {master} 1
 sentinel auth-pass chat "{password}"
 sentinel down-after-milliseconds chat 500
 sentinel failover-timeout chat 3000
-include {additional}
 """
+)
 
 
 def password_of(login: str) -> str:

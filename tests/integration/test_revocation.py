@@ -76,8 +76,7 @@ async def ended(session: Session) -> float:
 
 
 async def is_alive(session: Session) -> bool:
-    await session.send_frame({"type": "PING"})
-    return bool(await session.expect("PONG", after=session.count))
+    return bool(await session.ping())
 
 
 async def refused(url: str, token: str) -> tuple[int, str]:

@@ -28,8 +28,7 @@ async def keys() -> AsyncIterator[Keys]:
 
 
 async def is_alive(session: Session) -> bool:
-    await session.send_frame({"type": "PING"})
-    return bool(await session.expect("PONG", after=session.count))
+    return bool(await session.ping())
 
 
 # ---------------------------------------------------------------- the token

@@ -53,8 +53,9 @@ async def test_a_message_ends_it_and_time_does(system: System, pair: Pair) -> No
         stopped = await bens.expect("TYPING_STOP", userId=str(anna))
         kinds = [item.frame["type"] for item in bens.received]
         assert kinds.index("MESSAGE_RECEIVED") < kinds.index("TYPING_STOP"), stopped
+        before = bens.count
         await annas.typing(conversation)
-        await bens.expect("TYPING_START", after=bens.count)
+        await bens.expect("TYPING_START", after=before)
 
         async def is_over() -> bool:
             return await keys.ttl(f"typing:{conversation}") == -2
