@@ -18,6 +18,8 @@ from local.programs import Program, Stage
 
 DATABASE = "chat"
 USER = "chat"
+LOCALE = "C.UTF-8"
+"""By which search knows letters, in either case; production's and compose.yaml's is the same."""
 
 # What PostgreSQL runs as where root starts the stack: it refuses to be root.
 UNPRIVILEGED_USER = "postgres"
@@ -49,7 +51,7 @@ def prepare(layout: Layout) -> None:
     command = [
         *("setpriv", *_privileges(layout), "--", str(_binaries(data) / "initdb")),
         *("--pgdata", str(data), "--username", USER, "--pwfile", str(password_file)),
-        *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", "C.UTF-8"),
+        *("--auth", "scram-sha-256", "--encoding", "UTF8", "--locale", LOCALE),
     ]
     with log.open("w") as output:
         result = subprocess.run(

@@ -1,6 +1,7 @@
 """`make dashboards`: k8s/base/monitoring/dashboards.yaml as Grafana's JSON, one file each."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,6 +13,18 @@ FOLDER: Final = ROOT / "k8s" / "base" / "monitoring"
 WIDTH, HEIGHT = 24, 8
 QUANTILES: Final = (0.5, 0.95, 0.99)
 _SOURCE: Final = {"type": "prometheus", "uid": "${datasource}"}
+_VARIABLES: Final = [
+    {"name": "datasource", "type": "datasource", "query": "prometheus"},
+    {
+        "name": "namespace",
+        "type": "query",
+        "datasource": _SOURCE,
+        "query": {"query": "label_values(chat_ready, namespace)", "refId": "namespace"},
+        # With each load: a deployment may be new.
+        "refresh": 1,
+    },
+]
+_METRIC: Final = re.compile(r"\b((?:chat|process|rabbitmq)_\w+)(\{)?")
 
 Described = dict[str, Any]
 """A dashboard or a panel, as dashboards.yaml has it."""
@@ -44,9 +57,7 @@ def text_of(dashboard: Described) -> str:
         "refresh": "30s",
         "time": {"from": "now-1h", "to": "now"},
         "links": [{"type": "dashboards", "tags": ["chat"], "title": "Chat", "asDropdown": True}],
-        "templating": {
-            "list": [{"name": "datasource", "type": "datasource", "query": "prometheus"}]
-        },
+        "templating": {"list": _VARIABLES},
         "panels": _placed(dashboard["rows"]),
     }
     return json.dumps(content, indent=1, ensure_ascii=False) + "\n"
@@ -75,7 +86,7 @@ def _panel(panel: Described) -> Described:
         "fieldConfig": {"defaults": {"unit": panel["unit"], "min": 0}, "overrides": []},
         "options": {"legend": {"displayMode": "list", "placement": "bottom"}},
         "targets": [
-            {"refId": chr(ord("A") + place), "expr": query, "legendFormat": legend}
+            {"refId": chr(ord("A") + place), "expr": _narrowed(query), "legendFormat": legend}
             for place, (legend, query) in enumerate(queries(panel).items())
         ],
     }
@@ -97,6 +108,13 @@ def queries(panel: Described) -> dict[str, str]:
             return {legend: f"histogram_quantile(0.95, {buckets})"}
         return {f"p{q * 100:g}": f"histogram_quantile({q}, {buckets})" for q in QUANTILES}
     return dict(panel["queries"])
+
+
+def _narrowed(query: str) -> str:
+    """Of the chosen deployment alone; what rules record is of one deployment by itself."""
+    return _METRIC.sub(
+        lambda found: f'{found[1]}{{namespace="$namespace"{", " if found[2] else "}"}', query
+    )
 
 
 def _rate(counter: str, by: str) -> str:

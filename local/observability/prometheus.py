@@ -17,6 +17,8 @@ from local.stack import Stack
 START_S: Final = 20.0
 KEPT: Final = "2d"
 PREFERRED_PORT: Final = 9091
+NAMESPACE: Final = "chat"
+"""Whose rules these are; a label of every target, as a PodMonitor's targets have it."""
 FAMILIES: Final = ("queue_coarse_metrics", "queue_consumer_count")
 """Of RabbitMQ's detailed metrics; podmonitors.yaml asks for the same."""
 
@@ -74,7 +76,7 @@ class Prometheus:
             [
                 {
                     "targets": [f"127.0.0.1:{port}"],
-                    "labels": {"role": role.name, "instance": program},
+                    "labels": {"namespace": NAMESPACE, "role": role.name, "instance": program},
                 }
                 for program, port in sorted(self._stack.admin_ports().items())
                 if (role := role_of(program))
@@ -102,7 +104,7 @@ class Prometheus:
         jobs: list[dict[str, Any]] = [{"job_name": "chat", **chat}]
         port = self._stack.rabbitmq_metrics()
         if port is not None:
-            labels = {"instance": "rabbitmq"}
+            labels = {"namespace": NAMESPACE, "instance": "rabbitmq"}
             of_rabbitmq = {"static_configs": [{"targets": [f"127.0.0.1:{port}"], "labels": labels}]}
             detailed = {"metrics_path": "/metrics/detailed", "params": {"family": list(FAMILIES)}}
             jobs.append({"job_name": "rabbitmq", **of_rabbitmq})

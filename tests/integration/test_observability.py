@@ -13,7 +13,7 @@ import pytest
 
 from local.layout import ROOT
 from local.observability import dashboards, rules
-from local.observability.prometheus import Prometheus
+from local.observability.prometheus import NAMESPACE, Prometheus
 from local.roles import ROLES
 from tests.integration.conftest import System
 from tests.integration.watching import House, until
@@ -39,7 +39,7 @@ def expressions() -> list[str]:
     for text in dashboards.files().values():
         for panel in json.loads(text)["panels"]:
             found += [target["expr"] for target in panel.get("targets", ())]
-    return found
+    return [expression.replace("$namespace", NAMESPACE) for expression in found]
 
 
 class Asked:

@@ -11,5 +11,10 @@ def rendered(request: pytest.FixtureRequest) -> Rendered:
 
 
 @pytest.fixture(scope="session")
+def dev() -> Rendered:
+    return Rendered.of("dev")
+
+
+@pytest.fixture(scope="session")
 def production() -> Rendered:
     return Rendered.of("production")

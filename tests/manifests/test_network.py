@@ -14,8 +14,12 @@ SERVERS: dict[str, dict[str, str]] = {
     },
     "redis": {"app": "chat-redis"},
     "sentinel": {"app": "chat-redis-sentinel"},
+    "proxy": {"gateway.networking.k8s.io/gateway-name": "chat"},
 }
-"""The labels that the operators give their pods."""
+"""The labels that operators give their pods, and the Gateway's implementation its proxies."""
+
+PORTS = {"http": 8083}
+"""By the names that containers give them."""
 
 Way = tuple[str, str, int]
 
@@ -26,6 +30,8 @@ WAYS: set[Way] = (
     | {("privacy", "postgres", 5432)}
     | {("router", "postgres", 5432), ("persister", "postgres", 5432), ("migrate", "postgres", 5432)}
     | {("rest-api", "pooler", 5432), ("pooler", "postgres", 5432)}
+    # Where the edge's proxies run beside the Gateway.
+    | {("proxy", "ws-gateway", 8083), ("proxy", "rest-api", 8083)}
     # Servers among themselves.
     | {("rabbitmq", "rabbitmq", port) for port in (4369, 25672, 35672)}
     | {("postgres", "postgres", port) for port in (5432, 8000)}
@@ -72,11 +78,12 @@ def ways(rendered: Rendered, direction: str, peers: str) -> set[Way]:
         for own in (name for name in labels if matches(spec["podSelector"], labels[name])):
             for rule in spec.get(direction, ()):
                 for peer in rule.get(peers, ()):
-                    if "namespaceSelector" in peer:
+                    if "podSelector" not in peer or "namespaceSelector" in peer:
                         continue
                     for other in (n for n in labels if matches(peer["podSelector"], labels[n])):
                         ends = (own, other) if direction == "egress" else (other, own)
-                        found |= {(*ends, port["port"]) for port in rule["ports"]}
+                        ports = [PORTS.get(port["port"], port["port"]) for port in rule["ports"]]
+                        found |= {(*ends, port) for port in ports}
     return found
 
 
@@ -89,7 +96,8 @@ def test_nothing_is_allowed_unless_it_is_said(rendered: Rendered) -> None:
         assert "Egress" in policy["spec"]["policyTypes"]
         for rule in policy["spec"].get("ingress", ()):
             assert rule["from"], "an empty one is everybody"
-            assert rule["ports"]
+            # Clients come to the edge at the ports that its implementation chose.
+            assert rule.get("ports") or policy["metadata"]["name"] == "edge"
 
 
 def test_both_ends_allow_the_ways_of_the_picture_and_no_other(rendered: Rendered) -> None:
@@ -113,7 +121,9 @@ def test_who_comes_in_from_other_namespaces(rendered: Rendered) -> None:
 
 
 def test_who_may_go_out(rendered: Rendered) -> None:
-    """All for names, roles with traces, who needs it to Kubernetes' API, nobody else anywhere."""
+    """All for names, roles with traces, who checks tokens to the issuer's keys, the edge's proxies
+    to their control, who needs it to Kubernetes' API, nobody else anywhere.
+    """
     labels = pods(rendered)
     anywhere: dict[str, set[int]] = {}
     elsewhere: dict[tuple[str, str], set[int]] = {}
@@ -121,7 +131,7 @@ def test_who_may_go_out(rendered: Rendered) -> None:
         spec = policy["spec"]
         for own in (name for name in labels if matches(spec["podSelector"], labels[name])):
             for rule in spec.get("egress", ()):
-                ports = {port["port"] for port in rule["ports"]}
+                ports = {port["port"] for port in rule.get("ports", ())}
                 if "to" not in rule:
                     anywhere.setdefault(own, set()).update(ports)
                 for peer in rule.get("to", ()):
@@ -131,4 +141,6 @@ def test_who_may_go_out(rendered: Rendered) -> None:
     assert anywhere == {name: {443, 6443} for name in TO_KUBERNETES}
     assert elsewhere == {(name, "kube-system"): {53} for name in labels} | {
         (role, "monitoring"): {4318} for role in ROLES
+    } | {(role, "identity"): {443, 8443} for role in ("ws-gateway", "rest-api")} | {
+        ("proxy", "edge"): set()
     }

@@ -9,11 +9,12 @@ import pytest
 from libs.common import topology
 from libs.common.domain.role import login_of
 from libs.common.privileges import acl, permissions, sentinel_acl
+from local import postgres
 from local.logins import USES
 from migrations.privileges import PRIVILEGES
 from services.rest_api.openapi import BASE
 from tests.manifests.redis_logins import DEFAULT, RedisLogins
-from tests.manifests.rendered import ROLES, Rendered, containers, matches, values
+from tests.manifests.rendered import ROLES, Rendered, containers, matches, quantity, values
 
 AT_RABBITMQ = [role for role, used in USES.items() if "CHAT_AMQP_URL" in used]
 AT_REDIS = [role for role, used in USES.items() if "CHAT_REDIS_URL" in used]
@@ -152,23 +153,46 @@ def test_queues_that_scale_a_role_are_those_it_consumes(
     spec = rendered.one("ScaledObject", role)["spec"]
     partitions = int(rendered.environment(role)["CHAT_PARTITIONS"] or 0)
     assert spec["maxReplicaCount"] <= partitions, "more would stand by"
-    modes = set()
-    for trigger in (one for one in spec["triggers"] if one["type"] == "rabbitmq"):
-        metadata = trigger["metadata"]
-        assert re.match(metadata["queueName"], queue.name)
-        assert not re.match(metadata["queueName"], topology.DEAD)
-        assert metadata["protocol"] == "http", "AMQP doesn't tell what is unacknowledged"
-        assert f".{rendered.namespace}.svc:15672/" in metadata["host"]
-        assert rendered.one("TriggerAuthentication", trigger["authenticationRef"]["name"])
-        modes.add(metadata["mode"])
-    assert modes == {"QueueLength", "ExpectedQueueConsumptionTime"}
+    [length] = [one for one in spec["triggers"] if one["type"] == "rabbitmq"]
+    metadata = length["metadata"]
+    assert re.match(metadata["queueName"], queue.name)
+    assert not re.match(metadata["queueName"], topology.DEAD)
+    assert metadata["protocol"] == "http", "AMQP doesn't tell what is unacknowledged"
+    assert metadata["mode"] == "QueueLength"
+    assert f".{rendered.namespace}.svc:15672/" in metadata["host"]
+    assert rendered.one("TriggerAuthentication", length["authenticationRef"]["name"])
+    [age] = [one for one in spec["triggers"] if one["type"] == "prometheus"]
+    kind = queue.name.split(".")[1]
+    assert (
+        f'chat_queue_wait_seconds_bucket{{namespace="{rendered.namespace}", queue="{kind}"}}'
+        in (age["metadata"]["query"])
+    )
 
 
 def test_queries_of_metrics_ask_for_this_namespace(rendered: Rendered) -> None:
     queries = list(values(rendered.all("ScaledObject"), "query"))
-    assert len(queries) == 2
+    assert len(queries) == 4
+    queries += values(rendered.all("PrometheusRule"), "expr")
     for query in queries:
-        assert f'namespace="{rendered.namespace}"' in query
+        named = re.findall(r'\b(?:chat|rabbitmq)_\w+(?:\{namespace="([^"]+)")?', query)
+        assert set(named) <= {rendered.namespace}, query
+
+
+def test_alerts_and_dashboards_come_once(dev: Rendered, production: Rendered) -> None:
+    """Both name or choose a deployment, so one Prometheus and one Grafana may have several."""
+    assert [len(one.all("PrometheusRule")) for one in (dev, production)] == [0, 1]
+    for one, there in ((dev, False), (production, True)):
+        names = {config["metadata"]["name"] for config in one.all("ConfigMap")}
+        assert ("chat-dashboards" in names) is there
+
+
+def test_lost_targets_are_no_reason_to_take_gateways_away(rendered: Rendered) -> None:
+    [trigger] = [
+        one
+        for one in rendered.one("ScaledObject", "ws-gateway")["spec"]["triggers"]
+        if one["type"] == "prometheus"
+    ]
+    assert trigger["metadata"]["ignoreNullValues"] == "false"
 
 
 def test_a_migration_job_is_new_for_each_release_and_roles_wait_for_it(rendered: Rendered) -> None:
@@ -226,3 +250,26 @@ def test_every_role_is_scraped_under_the_name_that_the_rules_know(
     assert labels["app.kubernetes.io/component"] == called
     ports = {port["name"] for port in rendered.container(role)["ports"]}
     assert {endpoint["port"] for endpoint in monitor["podMetricsEndpoints"]} <= ports
+
+
+def test_servers_take_what_their_containers_have(rendered: Rendered) -> None:
+    """Redis answers that it is full before it is killed; RabbitMQ's pods are as its namespace
+    demands; PostgreSQL knows the letters that the tests' does.
+    """
+    told = rendered.one("ConfigMap", "chat-redis-config")["data"]["redis-additional.conf"]
+    [megabytes] = re.findall(r"^maxmemory (\d+)mb$", told, re.MULTILINE)
+    redis = rendered.one("RedisReplication", "chat-redis")["spec"]["kubernetesConfig"]
+    assert int(megabytes) << 20 <= 0.75 * quantity(redis["resources"]["limits"]["memory"])
+    override = rendered.one("RabbitmqCluster", "chat-rabbitmq")["spec"]["override"]
+    pod = override["statefulSet"]["spec"]["template"]["spec"]
+    assert pod["securityContext"] == {
+        "runAsNonRoot": True,
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    for container in (*pod["initContainers"], *pod["containers"]):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+        }
+    made = rendered.one("Cluster", "chat-postgres")["spec"]["bootstrap"]["initdb"]
+    assert made["localeCollate"] == made["localeCType"] == postgres.LOCALE
