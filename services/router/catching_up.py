@@ -1,6 +1,7 @@
 """SYNC: what a client missed, from PostgreSQL, with all that was told so far (promise 6)."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -41,12 +42,11 @@ class CatchingUp:
 
     async def run(self) -> None:
         """Until cancelled. Raises BrokerLost."""
-        async with Crew() as crew:
+        # Few are under way over all partitions; each is answered when it can be.
+        async with Crew(self._around.syncs) as crew:
             while True:
                 for sync in await self.asked.take():
-                    # Few are under way over all partitions; each is answered when it can be.
-                    await self._around.syncs.acquire()
-                    crew.start(self._serve(sync))
+                    await crew.start(partial(self._serve, sync))
 
     async def _serve(self, sync: Sync) -> None:
         try:
@@ -55,8 +55,6 @@ class CatchingUp:
             await self._around.gateways.deliver(self._station.channel, batches)
         except PASSING as error:
             log.warning("sync not answered", reason=repr(error))
-        finally:
-            self._around.syncs.release()
 
     async def _answer(self, sync: Sync) -> ServerFrame:
         ref = ErrorRef("SYNC", conversation_id=sync.conversation_id)

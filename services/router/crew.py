@@ -1,7 +1,7 @@
-"""Tasks that are started and left to themselves, and end with the one that started them."""
+"""Tasks that are started and left to themselves, few at once, and end with who started them."""
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from types import TracebackType
 from typing import Any
 
@@ -15,20 +15,25 @@ class Crew:
     known as such.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, places: asyncio.Semaphore) -> None:
+        """`places`: each task has one; other crews may share them and outlive this one."""
+        self._places = places
         self._tasks: set[asyncio.Task[Any]] = set()
         self._failure: BaseException | None = None
 
-    def start(self, work: Coroutine[Any, Any, None]) -> None:
-        """Raises what an earlier one has raised; then `work` is not begun."""
+    async def start(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Once there is a place. Raises what an earlier one has raised; then no work is begun."""
+        await self._places.acquire()
         if self._failure is not None:
-            work.close()
+            self._places.release()
             raise self._failure
-        task = asyncio.create_task(work)
+        task = asyncio.create_task(work())
         self._tasks.add(task)
         task.add_done_callback(self._on_done)
 
     def _on_done(self, task: "asyncio.Task[Any]") -> None:
+        # Here, as a task that is cancelled before its first step comes to no `finally` of its own.
+        self._places.release()
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._failure = error

@@ -1,7 +1,7 @@
 """Sends deliveries to the gateways' own queues."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -26,9 +26,18 @@ class Gateways:
     def __init__(self) -> None:
         self._gone: dict[str, None] = {}
         self.known: set[str] = set()
-        """Those that have taken something and aren't gone."""
+        """Those that have taken something, or were met, and aren't gone."""
         self._behind: set[str] = set()
         """Whose queue has refused something since; not yet told."""
+
+    def meet(self, gateway_ids: Iterable[str]) -> None:
+        """They have given a sign of life."""
+        self.known.update(one for one in gateway_ids if one not in self._gone)
+
+    async def is_gone(self, channel: Channel, gateway_id: str) -> bool:
+        """Whether its queue is, which an empty batch finds out. Raises BrokerLost."""
+        await self.deliver(channel, {gateway_id: ()})
+        return gateway_id in self._gone
 
     async def deliver(self, channel: Channel, batches: Mapping[str, Sequence[Delivery]]) -> None:
         """Returns when each gateway's queue has its batch or is gone. Raises BrokerLost.

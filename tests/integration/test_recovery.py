@@ -14,9 +14,11 @@ from libs.client.session import Frame, Refused
 from libs.common.domain.heads import WARM_MARK
 from libs.common.domain.partition import partition_of
 from libs.common.domain.role import login_of
-from libs.common.keys import HEADS, SEQ, UNREAD, WARM
+from libs.common.keys import GATEWAYS, HEADS, SEQ, UNREAD, WARM
 from libs.common.topology import signals
-from local.roles import ROUTER
+from local.roles import GATEWAY, ROUTER
+from services.router.dead_gateways import SILENT_MS
+from services.router.presence import LOOK_S
 from tests.integration.conftest import System
 from tests.integration.talking import (
     Chat,
@@ -142,6 +144,32 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
+        await hold_together(system, house, chats)
+
+
+async def test_gateways_that_have_lost_redis_alone_are_not_held_dead(
+    system: System, house: House
+) -> None:
+    """Promise 6: what is said while they are silent there reaches those who have a session, for
+    nothing may follow by which a client would see that it has missed something."""
+    async with (
+        chats_everywhere(system, gateway_urls(house)) as chats,
+        Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
+    ):
+
+        async def are_silent() -> bool:
+            seconds, _ = await redis.time()
+            signs = [score for _, score in await redis.zrange(GATEWAYS(), 0, -1, withscores=True)]
+            return seconds * 1000 - max(signs) > SILENT_MS + 3_000 * LOOK_S
+
+        gateway = login_of(GATEWAY.name)
+        # Which a sign of life takes.
+        await redis.execute_command("ACL", "SETUSER", gateway, "-evalsha")  # type: ignore[no-untyped-call]
+        try:
+            await until(are_silent, 15, "routers have looked since they could be held dead")
+            await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
+        finally:
+            await redis.execute_command("ACL", "SETUSER", gateway, "+evalsha")  # type: ignore[no-untyped-call]
         await hold_together(system, house, chats)
 
 
