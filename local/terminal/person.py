@@ -170,6 +170,7 @@ class Person:
         before = self.conversations.get(conversation_id)
         self.conversations[conversation_id] = from_rest(row, before)
         self.device.follow(conversation_id, 0 if before else row["head"])
+        self.device.told(conversation_id, row["head"])
         self._changed()
 
     def _do(self, errand: Coroutine[Any, Any, None]) -> None:

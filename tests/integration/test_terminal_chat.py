@@ -133,6 +133,23 @@ async def test_what_was_said_while_the_line_was_cut_is_there_afterwards(
         await shown.sees(name_of(ben), "missed you")
 
 
+async def test_what_was_said_before_it_was_archived_meanwhile_is_there_too(
+    system: System, pair: Pair
+) -> None:
+    anna, ben, conversation = pair
+    async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
+        await shown.sees("Say hello")
+        link.do("refuse")
+        await shown.sees("Offline.")
+        async with await system.open(ben) as bens, system.rest(ben) as rest:
+            await bens.send_message(conversation, "goodbye for ever")
+            assert (await rest.delete(f"/conversations/{conversation}")).status_code == 204
+        link.do("pass")
+        await shown.press("ctrl+t")
+        await shown.sees("This conversation is archived.")
+        await shown.sees(name_of(ben), "goodbye for ever")
+
+
 async def test_what_is_refused_says_why_and_can_be_discarded(system: System, pair: Pair) -> None:
     anna, ben, conversation = pair
     async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
