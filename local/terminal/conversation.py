@@ -37,10 +37,14 @@ class Conversation:
     """Where the page before `messages` begins; None: there is none, once it is loaded."""
 
 
+def is_stale(row: Fields, before: Conversation) -> bool:
+    """Whether what was told meanwhile is newer than this answer: it has to be asked for again."""
+    return bool(row["head"] < before.head)
+
+
 def from_rest(row: Fields, before: Conversation | None) -> Conversation:
-    """As GET /conversations has it; keeps what is loaded of `before`."""
-    if before is not None and row["head"] < before.head:
-        # What was told meanwhile is newer than this answer.
+    """As GET /conversations has it; keeps what is loaded of `before`. Of a stale row, presence."""
+    if before is not None and is_stale(row, before):
         return replace(before, is_online=row["otherUserOnline"])
     last = row["lastMessage"]
     fresh = Conversation(
