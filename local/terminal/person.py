@@ -16,6 +16,7 @@ from local.terminal.conversation import (
     Conversation,
     from_rest,
     is_stale,
+    is_uncounted,
     seen_up_to,
     unread_by,
     with_entry,
@@ -230,7 +231,8 @@ class Person:
 
     def _enter(self, frame: Frame) -> None:
         conversation_id = UUID(frame["conversationId"])
-        if conversation_id not in self.conversations:
+        before = self.conversations.get(conversation_id)
+        if before is None or is_uncounted(before, frame):
             self._do(self._reload(conversation_id))
         self._change(conversation_id, lambda one: with_entry(one, frame, self.user_id))
         if conversation_id == self.open_id and self.divider is None and not self.is_looking:

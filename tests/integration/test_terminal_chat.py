@@ -84,6 +84,20 @@ async def test_what_is_not_looked_at_is_counted_and_opening_it_reads_it(
         assert not claras.frames("MESSAGE_READ")
 
 
+async def test_what_is_deleted_before_it_was_looked_at_is_not_counted_any_more(
+    system: System, pair: Pair
+) -> None:
+    anna, ben, conversation = pair
+    await system.conversation(anna, uuid4())  # or the only one would be opened
+    async with await system.open(ben) as bens, system.rest(ben) as rest:
+        sent = [await bens.send_message(conversation, text) for text in ("one", "two")]
+        async with terminal(system, anna) as shown:
+            await shown.sees("two", " 2 ")
+            deleted = await rest.delete(f"/messages/{sent[0]['messageId']}")
+            assert deleted.status_code == 204
+            await shown.sees("two", " 1 ")
+
+
 async def test_a_cut_line_and_a_killed_gateway_lose_and_double_nothing(
     system: System, pair: Pair
 ) -> None:
