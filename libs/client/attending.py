@@ -106,7 +106,8 @@ class Attending:
     def _entered(self, entry: Frame) -> None:
         """MESSAGE_SENT answers, but what an earlier session sent comes as MESSAGE_RECEIVED."""
         if entry.get("readerId") == self._user_id:
-            self.readings.answered(UUID(entry["conversationId"]))
+            conversation_id = UUID(entry["conversationId"])
+            self.readings.answered(conversation_id, is_empty=not entry["messageIds"])
         client_message_id = entry.get("clientMessageId")
         item = self.outbox.remove(UUID(client_message_id)) if client_message_id else None
         if item is not None:

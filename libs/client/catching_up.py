@@ -52,6 +52,12 @@ class CatchingUp:
             if self._is_behind(conversation_id):
                 self._ask(conversation_id, now)
 
+    def told(self, conversation_id: UUID, head: int, now: float) -> None:
+        """How far the log is by REST: CONNECT_SUCCESS leaves out archived conversations."""
+        self._heads[conversation_id] = max(head, self._heads.get(conversation_id, 0))
+        if self._is_behind(conversation_id):
+            self._ask(conversation_id, now + GAP_S)  # what has just been said is on its way
+
     def entered(self, conversation_id: UUID, seq: int, now: float) -> None:
         """An entry came."""
         self._heads[conversation_id] = max(seq, self._heads.get(conversation_id, 0))

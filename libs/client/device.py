@@ -86,6 +86,14 @@ class Device:
         self._attending.catching_up.follow(conversation_id, known, time.perf_counter())
         self._attending.wake()
 
+    def told(self, conversation_id: UUID, head: int) -> None:
+        """A row of REST says how far a followed log is; what is missing comes by SYNC.
+
+        The service itself tells so of conversations that are not archived.
+        """
+        self._attending.catching_up.told(conversation_id, head, time.perf_counter())
+        self._attending.wake()
+
     def known(self, conversation_id: UUID) -> int:
         """The number up to which nothing of a followed conversation is missing."""
         return self._attending.catching_up.known(conversation_id)

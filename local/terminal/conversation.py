@@ -37,10 +37,14 @@ class Conversation:
     """Where the page before `messages` begins; None: there is none, once it is loaded."""
 
 
+def is_stale(row: Fields, before: Conversation) -> bool:
+    """Whether what was told meanwhile is newer than this answer: it has to be asked for again."""
+    return bool(row["head"] < before.head)
+
+
 def from_rest(row: Fields, before: Conversation | None) -> Conversation:
-    """As GET /conversations has it; keeps what is loaded of `before`."""
-    if before is not None and row["head"] < before.head:
-        # What was told meanwhile is newer than this answer.
+    """As GET /conversations has it; keeps what is loaded of `before`. Of a stale row, presence."""
+    if before is not None and is_stale(row, before):
         return replace(before, is_online=row["otherUserOnline"])
     last = row["lastMessage"]
     fresh = Conversation(
@@ -89,6 +93,12 @@ def with_entry(conversation: Conversation, frame: Fields, me: UUID) -> Conversat
     return replace(changed, head=max(changed.head, frame["seq"]))
 
 
+def is_uncounted(conversation: Conversation, frame: Fields) -> bool:
+    """Whether an entry may change `unread` and only the service knows if: ask for the row."""
+    is_deletion = frame["type"] == "MESSAGE_DELETED" and conversation.unread > 0
+    return is_deletion and _find(conversation, frame["messageId"]) is None
+
+
 def with_signal(conversation: Conversation, frame: Fields, now: float) -> Conversation:
     """Typing and presence of the other user; `now` in seconds of any one clock."""
     if frame.get("userId") != str(conversation.other_id):
@@ -131,7 +141,7 @@ def _applied(conversation: Conversation, frame: Fields, me: UUID) -> Conversatio
         case "MESSAGE_READ":
             return _read(conversation, frame, me)
         case "MESSAGE_DELETED":
-            return _deleted(conversation, frame["messageId"], me)
+            return _deleted(conversation, frame, me)
         case "CONVERSATION_ARCHIVED":
             return replace(conversation, is_archived=True, is_online=False, typing_until=0.0)
     return conversation
@@ -152,11 +162,12 @@ def _received(conversation: Conversation, message: Message, me: UUID) -> Convers
     return replace(changed, unread=unread, typing_until=0.0)
 
 
-def _deleted(conversation: Conversation, message_id: str, me: UUID) -> Conversation:
-    found = _find(conversation, message_id)
-    was_unread = found is not None and is_unread_by(found, me)
+def _deleted(conversation: Conversation, frame: Fields, me: UUID) -> Conversation:
+    found = _find(conversation, frame["messageId"])
+    is_news = frame["seq"] > conversation.counted
+    was_unread = is_news and found is not None and is_unread_by(found, me)
     changed = _changing(
-        conversation, [message_id], lambda one: replace(one, content="", is_deleted=True)
+        conversation, [frame["messageId"]], lambda one: replace(one, content="", is_deleted=True)
     )
     return replace(changed, unread=max(0, conversation.unread - was_unread))
 

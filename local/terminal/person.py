@@ -15,6 +15,8 @@ from libs.client.session import Frame, Received, SessionClosed
 from local.terminal.conversation import (
     Conversation,
     from_rest,
+    is_stale,
+    is_uncounted,
     seen_up_to,
     unread_by,
     with_entry,
@@ -28,6 +30,8 @@ from local.terminal.rest import Rest, Unanswered
 
 PAGE: Final = 50
 LIST_PAGE: Final = 100
+STALE_S: Final = 0.3
+"""After so long a row that was older than what has been told is asked for again."""
 
 
 class Person:
@@ -63,6 +67,8 @@ class Person:
         self._tell = tell
         self._again = asyncio.Event()
         self._loading: set[UUID] = set()
+        self._stale: set[UUID] = set()
+        """Waiting to be asked for again."""
         self._errands: asyncio.TaskGroup
 
     @property
@@ -165,12 +171,27 @@ class Person:
     async def _reload(self, conversation_id: UUID) -> None:
         self._put(await self._rest.get(f"/conversations/{conversation_id}"))
 
+    def _reload_soon(self, conversation_id: UUID) -> None:
+        """Once, however many rows were stale."""
+
+        async def errand() -> None:
+            await asyncio.sleep(STALE_S)
+            self._stale.discard(conversation_id)
+            await self._reload(conversation_id)
+
+        if conversation_id not in self._stale:
+            self._stale.add(conversation_id)
+            self._do(errand())
+
     def _put(self, row: Frame) -> None:
         conversation_id = UUID(row["conversationId"])
         before = self.conversations.get(conversation_id)
         self.conversations[conversation_id] = from_rest(row, before)
         self.device.follow(conversation_id, 0 if before else row["head"])
+        self.device.told(conversation_id, row["head"])
         self._changed()
+        if before is not None and is_stale(row, before):
+            self._reload_soon(conversation_id)
 
     def _do(self, errand: Coroutine[Any, Any, None]) -> None:
         """Beside everything else, while it stays; that it came to nothing is told."""
@@ -210,7 +231,8 @@ class Person:
 
     def _enter(self, frame: Frame) -> None:
         conversation_id = UUID(frame["conversationId"])
-        if conversation_id not in self.conversations:
+        before = self.conversations.get(conversation_id)
+        if before is None or is_uncounted(before, frame):
             self._do(self._reload(conversation_id))
         self._change(conversation_id, lambda one: with_entry(one, frame, self.user_id))
         if conversation_id == self.open_id and self.divider is None and not self.is_looking:

@@ -84,6 +84,20 @@ async def test_what_is_not_looked_at_is_counted_and_opening_it_reads_it(
         assert not claras.frames("MESSAGE_READ")
 
 
+async def test_what_is_deleted_before_it_was_looked_at_is_not_counted_any_more(
+    system: System, pair: Pair
+) -> None:
+    anna, ben, conversation = pair
+    await system.conversation(anna, uuid4())  # or the only one would be opened
+    async with await system.open(ben) as bens, system.rest(ben) as rest:
+        sent = [await bens.send_message(conversation, text) for text in ("one", "two")]
+        async with terminal(system, anna) as shown:
+            await shown.sees("two", " 2 ")
+            deleted = await rest.delete(f"/messages/{sent[0]['messageId']}")
+            assert deleted.status_code == 204
+            await shown.sees("two", " 1 ")
+
+
 async def test_a_cut_line_and_a_killed_gateway_lose_and_double_nothing(
     system: System, pair: Pair
 ) -> None:
@@ -131,6 +145,23 @@ async def test_what_was_said_while_the_line_was_cut_is_there_afterwards(
         link.do("pass")
         await shown.press("ctrl+t")
         await shown.sees(name_of(ben), "missed you")
+
+
+async def test_what_was_said_before_it_was_archived_meanwhile_is_there_too(
+    system: System, pair: Pair
+) -> None:
+    anna, ben, conversation = pair
+    async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
+        await shown.sees("Say hello")
+        link.do("refuse")
+        await shown.sees("Offline.")
+        async with await system.open(ben) as bens, system.rest(ben) as rest:
+            await bens.send_message(conversation, "goodbye for ever")
+            assert (await rest.delete(f"/conversations/{conversation}")).status_code == 204
+        link.do("pass")
+        await shown.press("ctrl+t")
+        await shown.sees("This conversation is archived.")
+        await shown.sees(name_of(ben), "goodbye for ever")
 
 
 async def test_what_is_refused_says_why_and_can_be_discarded(system: System, pair: Pair) -> None:

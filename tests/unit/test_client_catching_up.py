@@ -51,6 +51,20 @@ def test_a_gap_is_given_a_second_to_close() -> None:
     assert catching_up.take(2 + GAP_S) == [(C, 3)], "more of what is beyond puts nothing off"
 
 
+def test_a_head_that_rest_tells_of_is_asked_for_unless_it_comes_by_itself() -> None:
+    catching_up = following()
+    catching_up.told(C, 2, now=0)
+    catching_up.entered(C, 2, now=0.5)
+    assert catching_up.take(GAP_S) == []
+    catching_up.told(C, 4, now=2)
+    catching_up.told(C, 3, now=2.5)
+    catching_up.told(D, 9, now=2.5)
+    assert catching_up.take(2 + GAP_S - 0.01) == []
+    assert catching_up.take(2 + GAP_S) == [(C, 2)], "and nothing of what nobody follows"
+    catching_up.synced(C, 4, complete=True, now=4)
+    assert catching_up.due_at is None
+
+
 def test_page_by_page_until_it_is_complete() -> None:
     catching_up = following()
     catching_up.begin({C: 500}, now=0)

@@ -8,7 +8,6 @@ import json
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,11 +20,9 @@ from websockets.http11 import Request, Response
 
 from libs.client.device import Device
 from libs.client.session import KEPT, Refused, SessionClosed
+from tests.unit.on_cue import ME, WAIT_S, C, Frame, say, welcome, when
 
-ME, C, D = uuid4(), uuid4(), uuid4()
-WAIT_S = 10.0
-
-Frame = dict[str, Any]
+D = uuid4()
 Act = Callable[[ServerConnection], Awaitable[None]]
 
 
@@ -69,26 +66,6 @@ def address(server: Server) -> str:
     return f"ws://127.0.0.1:{port}/api/chat/ws"
 
 
-async def say(connection: ServerConnection, kind: str, **fields: object) -> None:
-    await connection.send(json.dumps({"type": kind, **fields}, default=str))
-
-
-async def welcome(
-    connection: ServerConnection, *, lasts_s: float = 600, heartbeat_s: float = 30, head: int = 1
-) -> None:
-    ends = (datetime.now(UTC) + timedelta(seconds=lasts_s)).isoformat().replace("+00:00", "Z")
-    await say(
-        connection,
-        "CONNECT_SUCCESS",
-        userId=ME,
-        conversations=[C],
-        heads={str(C): head},
-        sessionId=uuid4(),
-        expiresAt=ends,
-        heartbeatSeconds=heartbeat_s,
-    )
-
-
 async def heard(connection: ServerConnection) -> Frame:
     frame: Frame = json.loads(await connection.recv())
     return frame
@@ -114,11 +91,6 @@ async def keep(connection: ServerConnection) -> None:
         if frame["type"] == "SEND_MESSAGE":
             seq += 1
             await sent(connection, frame, seq)
-
-
-async def when(holds: Callable[[], bool]) -> None:
-    while not holds():  # noqa: ASYNC110 - `device_of` bounds it
-        await asyncio.sleep(0.01)
 
 
 def closing(code: int) -> Act:

@@ -12,7 +12,8 @@ def test_what_is_no_news_is_not_told_again() -> None:
     readings = Readings()
     readings.mark(C, 5)
     assert readings.take(1.0) == [(C, 5)]
-    readings.answered(C)
+    readings.mark(C, 5)
+    readings.answered(C, is_empty=True)
     readings.mark(C, 5)
     readings.mark(C, 4)
     assert readings.take(2.0) == []
@@ -39,7 +40,7 @@ def test_on_a_new_connection_what_has_no_answer_is_told_again() -> None:
     readings.mark(C, 5)
     readings.mark(D, 7)
     readings.take(1.0)
-    readings.answered(D)
+    readings.answered(D, is_empty=False)
     readings.land()
     assert readings.take(1.1) == [(C, 5)]
 
@@ -52,3 +53,51 @@ def test_what_is_refused_for_good_is_given_up_until_the_user_reads_again() -> No
     assert readings.due_at is None
     readings.mark(C, 5)
     assert readings.take(2.0) == [(C, 5)]
+
+
+def test_the_answer_to_an_earlier_reading_is_not_the_newest_ones() -> None:
+    readings = Readings()
+    readings.mark(C, 5)
+    assert readings.take(1.0) == [(C, 5)]
+    readings.mark(C, 7)
+    assert readings.take(1.1) == [], "one at a time"
+    readings.answered(C, is_empty=False)
+    assert readings.take(1.2) == [(C, 7)]
+    readings.land()
+    assert readings.take(2.0) == [(C, 7)]
+
+
+def test_what_gets_no_answer_is_repeated_as_it_was() -> None:
+    """Or the late answer to the first would be taken for the second's."""
+    readings = Readings()
+    readings.mark(C, 5)
+    readings.take(1.0)
+    readings.mark(C, 7)
+    assert readings.take(1.0 + ANSWER_S) == [(C, 5)]
+    readings.answered(C, is_empty=True)
+    assert readings.take(2.0 + ANSWER_S) == [(C, 7)]
+
+
+def test_what_is_put_off_is_told_whatever_another_device_reads() -> None:
+    readings = Readings()
+    readings.mark(C, 7)
+    readings.take(1.0)
+    readings.put_off(C, 3.0)
+    readings.answered(C, is_empty=False)
+    readings.mark(C, 8)
+    assert readings.take(2.9) == []
+    assert readings.take(3.0) == [(C, 8)]
+
+
+def test_what_is_looked_at_again_is_told_again_unless_nothing_is_left_to_read() -> None:
+    readings = Readings()
+    readings.mark(C, 7)
+    readings.take(1.0)
+    readings.answered(C, is_empty=False)  # it may have been another device's
+    readings.land()
+    assert readings.take(2.0) == []
+    readings.mark(C, 7)
+    assert readings.take(2.0) == [(C, 7)]
+    readings.answered(C, is_empty=True)
+    readings.mark(C, 7)
+    assert readings.due_at is None

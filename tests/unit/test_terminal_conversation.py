@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 from local.terminal.conversation import (
     Conversation,
     from_rest,
+    is_uncounted,
     seen_up_to,
     unread_by,
     with_entry,
@@ -116,6 +117,22 @@ def test_what_the_service_has_counted_is_not_counted_again() -> None:
     one = from_rest(row(3, unreadCount=2, lastMessage=item(3)), None)
     assert with_entry(one, received(3), ME).unread == 2
     assert with_entry(one, received(4), ME).unread == 3
+
+
+def test_a_deletion_that_the_service_has_counted_is_not_counted_again() -> None:
+    one = from_rest(row(6, unreadCount=1), loaded(item(2), item(3), unreadCount=2))
+    deletion = {"type": "MESSAGE_DELETED", "messageId": "m2", "seq": 6}
+    assert with_entry(one, deletion, ME).unread == 1
+    assert with_entry(one, {**deletion, "messageId": "m3", "seq": 7}, ME).unread == 0
+
+
+def test_a_deletion_out_of_sight_has_to_be_counted_by_the_service() -> None:
+    deletion = {"type": "MESSAGE_DELETED", "messageId": "m2", "seq": 6}
+    one = from_rest(row(5, unreadCount=2, lastMessage=item(5)), None)
+    assert is_uncounted(one, deletion)
+    assert not is_uncounted(one, {**deletion, "messageId": "m5"})
+    assert not is_uncounted(one, received(6))
+    assert not is_uncounted(from_rest(row(5), None), deletion), "there is nothing to count"
 
 
 def test_an_answer_that_is_older_than_what_was_told_changes_presence_only() -> None:
