@@ -35,6 +35,12 @@ PRIVILEGES: Final = {
 }
 """By login and table; the owner, who migrates, may do all."""
 
+_NO_TEMPORARY_TABLES: Final = """
+DO $$ BEGIN
+    EXECUTE format('REVOKE TEMPORARY ON DATABASE %I FROM PUBLIC', current_database());
+END $$
+"""
+
 
 def grant(connection: Connection) -> list[str]:
     """In the connection's transaction; safe to repeat. Returns the logins that are missing."""
@@ -42,6 +48,9 @@ def grant(connection: Connection) -> list[str]:
     there = {name for (name,) in rows}
     # PostgreSQL 14 lets everybody make tables.
     connection.execute(text("REVOKE CREATE ON SCHEMA public FROM PUBLIC"))
+    # A temporary table can take the name of one of ours. Who isn't the database's owner revokes
+    # nothing and is warned; the audit log is safe without (migration 0004).
+    connection.execute(text(_NO_TEMPORARY_TABLES))
     for login, tables in PRIVILEGES.items():
         if login in there:
             connection.execute(text(f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {login}"))

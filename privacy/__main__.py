@@ -19,7 +19,7 @@ import asyncpg
 from libs.common.broker import BrokerLost
 from libs.common.cache import CacheError
 from libs.common.config import load
-from privacy.commands import CommandRefused
+from privacy.commands import CommandRefused, NotStored
 from privacy.erasure import NotErased, erase
 from privacy.export import export
 from privacy.progress import say
@@ -27,7 +27,7 @@ from privacy.retention import retain
 from privacy.settings import PrivacySettings
 
 FAILED = (
-    *(BrokerLost, CacheError, CommandRefused, NotErased),
+    *(BrokerLost, CacheError, CommandRefused, NotErased, NotStored),
     *(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError),
 )
 

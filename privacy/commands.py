@@ -33,6 +33,10 @@ class CommandRefused(Exception):
     """By the router's rules; the reason is a constant of `protocol.errors`."""
 
 
+class NotStored(Exception):
+    """Says what to look at."""
+
+
 @dataclass(frozen=True, slots=True)
 class Doomed:
     """A message whose content shall go."""
@@ -43,7 +47,10 @@ class Doomed:
 
 
 class Commands:
-    """Use `open_commands`. Each is safe to repeat and raises CommandRefused, BrokerLost."""
+    """Use `open_commands`. Each is safe to repeat and raises CommandRefused, BrokerLost.
+
+    What is answered is queued, not yet stored: see `stored`.
+    """
 
     def __init__(self, asking: Asking, partitions: int) -> None:
         self._asking: Final = asking
@@ -83,6 +90,19 @@ class Commands:
             async for one in doomed:
                 await room.acquire()
                 group.create_task(delete(one))
+
+    async def stored(self) -> None:
+        """Returns when PostgreSQL has all that routers had decided at the call, of everybody.
+
+        Raises NotStored, BrokerLost.
+        """
+        try:
+            await asyncio.gather(*map(self._asking.ask_barrier, range(self._partitions)))
+        except (TimeoutError, Overloaded, Unroutable) as error:
+            raise NotStored(
+                f"What was said lately was not stored within {ANSWER_S:.0f} s. Is a persister "
+                "running, or behind (queues chat.writes)?"
+            ) from error
 
     async def _ask(self, conversation_id: UUID, event: Callable[[ReplyTo], Event]) -> None:
         queue = topology.events(partition_of(conversation_id, self._partitions)).name

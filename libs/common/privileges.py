@@ -63,11 +63,12 @@ USES: Final = (
         consumes=(ROUTER,),
     ),
     _each(topology.signals, declares=(ROUTER,), publishes=(GATEWAY, REST), consumes=(ROUTER,)),
-    # REST for barriers and Index, which pass where the writes do.
+    # REST for barriers and Index, which pass where the writes do; PRIVACY for barriers: without, an
+    # erasure would miss what is on its way.
     _each(
         topology.writes,
         declares=(ROUTER, PERSISTER),
-        publishes=(ROUTER, REST),
+        publishes=(ROUTER, REST, PRIVACY),
         consumes=(PERSISTER,),
     ),
     _own(topology.deliveries, declares=(GATEWAY,), publishes=(ROUTER,), consumes=(GATEWAY,)),

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from typing import Final
 
 MOST_CHARACTERS: Final = 200
+MOST_TERMS: Final = 16
+"""Words, those of phrases too, and exclusions: each is looked for in thousands of messages."""
 PART_LEAST: Final = 3
 """The shortest part of a word that is searched for: pg_trgm's index holds groups of three."""
 
@@ -30,8 +32,8 @@ _END: Final = rf"(?![^\W_{_SPACELESS}])"
 """Of a word that is neither in a word of letters and digits nor goes on in one."""
 
 
-class NothingAsked(ValueError):
-    """There is no word to look for, or none but excluded ones. Says what to do."""
+class NotSearchable(ValueError):
+    """There is no word to look for, none but excluded ones, or too many. Says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,7 @@ class Alternative:
 
 
 def alternatives(asked: str) -> tuple[Alternative, ...]:
-    """At least one. Raises NothingAsked."""
+    """At least one. Raises NotSearchable."""
     groups: list[list[re.Match[str]]] = [[]]
     for token in _TOKEN.finditer(asked):
         if token[0].lower() == "or":
@@ -83,9 +85,11 @@ def alternatives(asked: str) -> tuple[Alternative, ...]:
             groups[-1].append(token)
     found = [alternative for group in groups if (alternative := _alternative(group))]
     if not found:
-        raise NothingAsked("q has no word to look for.")
+        raise NotSearchable("q has no word to look for.")
     if any(not alternative.patterns for alternative in found):
-        raise NothingAsked("q needs a word to look for beside those that it excludes.")
+        raise NotSearchable("q needs a word to look for beside those that it excludes.")
+    if sum(len(one.contained) + len(one.excluded) for one in found) > MOST_TERMS:
+        raise NotSearchable(f"q has more than {MOST_TERMS} words and exclusions.")
     return tuple(found)
 
 

@@ -18,6 +18,7 @@ from libs.common.protocol.messages import Message
 from services.rest_api.asked import Alternative
 from services.rest_api.hints import Hints
 from services.rest_api.pages import Place
+from services.rest_api.search_room import SearchRoom
 from services.rest_api.store import QUERIES, Row, Store, message_in
 
 READ_FIRST: Final = 4_000
@@ -81,16 +82,24 @@ class _Seen(NamedTuple):
 
 
 class Finding:
-    """For any thread. Raises what `Store` raises. Reads what PostgreSQL has."""
+    """For any thread. Raises what `Store` and `SearchRoom` raise. Reads what PostgreSQL has."""
 
-    def __init__(self, store: Store, hints: Hints) -> None:
+    def __init__(self, store: Store, hints: Hints, room: SearchRoom) -> None:
         self._store = store
         self._hints = hints
+        self._room = room
 
     def messages(
         self, user_id: UUID, wanted: Wanted, after: Place, limit: int
     ) -> tuple[list[Message], Place | None]:
         """A page, newest first, of what follows `after`, and where the next one starts."""
+        with self._room.of(user_id):
+            found = self._found(user_id, wanted, after, limit)
+        page = [message_in(row, user_id) for row in found[:limit]]
+        next_place = Place(found[limit - 1][5], found[limit - 1][0]) if len(found) > limit else None
+        return [message for message in page if message.content is not None], next_place
+
+    def _found(self, user_id: UUID, wanted: Wanted, after: Place, limit: int) -> list[Row]:
         searched = self._searched(user_id, wanted.conversation_id)
         parameters = {
             **_parameters(searched, wanted.asked),
@@ -101,13 +110,14 @@ class Finding:
             # One more than asked for tells whether there is a next page.
             "limit": limit + 1,
         }
-        found = self._messages(searched, wanted.asked, parameters, limit + 1)
-        page = [message_in(row, user_id) for row in found[:limit]]
-        next_place = Place(found[limit - 1][5], found[limit - 1][0]) if len(found) > limit else None
-        return [message for message in page if message.content is not None], next_place
+        return self._messages(searched, wanted.asked, parameters, limit + 1)
 
     def conversations(self, user_id: UUID, asked: Sequence[Alternative]) -> list[UUID]:
         """Those of the user's in which a message has it."""
+        with self._room.of(user_id):
+            return self._conversations(user_id, asked)
+
+    def _conversations(self, user_id: UUID, asked: Sequence[Alternative]) -> list[UUID]:
         searched = self._searched(user_id, None)
         statement = _statement("conversations_newest", asked)
         rows = self._store.find(statement, _parameters(searched, asked))
@@ -186,22 +196,46 @@ def _statement(name: str, asked: Sequence[Alternative]) -> str:
 
 
 def _any(asked: Sequence[Alternative], column: re.Match[str]) -> str:
-    return f"({' or '.join(_one(n, one, column) for n, one in enumerate(asked))})"
+    """Of any alternative, of a column that is read as it is.
+
+    What is dear is made once, not for each part of what is asked: the text in lower case, and, only
+    of one that contains the parts, its words. Without the offsets PostgreSQL would put the
+    functions wherever their results are named.
+    """
+    each = [_contained(n, one, "lowered.text like lower(%({})s)") for n, one in enumerate(asked)]
+    found = " or ".join(each)
+    if any(one.whole_words or one.excluded for one in asked):
+        whole = " or ".join(
+            _condition(n, one, each[n], "made.words") for n, one in enumerate(asked)
+        )
+        words = f"(select search_words({column[1]}) as words offset 0) as made"
+        found = f"({found}) and exists (select from {words} where {whole})"
+    text = f"(select lower({column[1]}) as text offset 0) as lowered"
+    return f"exists (select from {text} where {found})"
 
 
 def _one(number: int, alternative: Alternative, column: re.Match[str]) -> str:
-    return condition(number, alternative, column[1])
+    """In the form that the indexes know."""
+    contained = _contained(number, alternative, f"{column[1]} ilike %({{}})s")
+    return _condition(number, alternative, contained, f"search_words({column[1]})")
 
 
-def condition(number: int, alternative: Alternative, column: str) -> str:
-    """In SQL: the column has all of it. Its parameters are those of `_texts`."""
-    parts = [f"{column} ilike %(part{number}_{n})s" for n in range(len(alternative.contained))]
+def _contained(number: int, alternative: Alternative, comparison: str) -> str:
+    names = (f"part{number}_{n}" for n in range(len(alternative.contained)))
+    return f"({' and '.join(map(comparison.format, names))})"
+
+
+def _condition(number: int, alternative: Alternative, contained: str, words: str) -> str:
+    """In SQL: all of it, where the text has these words. Its parameters are those of `_texts`."""
+    parts = [contained]
     if alternative.whole_words:
-        parts.append(f"search_words({column}) @@ search_query(%(words{number})s)")
-    parts += (
-        f"not search_words({column}) @@ phraseto_tsquery('simple', spaced(%(without{number}_{n})s))"
-        for n in range(len(alternative.excluded))
-    )
+        parts.append(f"{words} @@ search_query(%(words{number})s)")
+    if alternative.excluded:
+        without = " || ".join(
+            f"phraseto_tsquery('simple', spaced(%(without{number}_{n})s))"
+            for n in range(len(alternative.excluded))
+        )
+        parts.append(f"not {words} @@ ({without})")
     return f"({' and '.join(parts)})"
 
 

@@ -12,7 +12,7 @@ from msgspec import Struct
 from libs.common.protocol.frames import MESSAGES_MOST
 from libs.common.protocol.messages import Message
 from libs.common.protocol.schemas import Schema
-from services.rest_api.asked import MOST_CHARACTERS
+from services.rest_api.asked import MOST_CHARACTERS, MOST_TERMS
 from services.rest_api.contract import (
     Conversation,
     ConversationBirth,
@@ -212,7 +212,8 @@ OPERATIONS: Final = (
         "searchMessages",
         "Search the caller's conversations, newest first",
         {200: Page[SearchHit]},
-        'Words and parts of words in any script, `"phrases"`, `-exclusions`, `or` between them. '
+        'Words and parts of words in any script, `"phrases"`, `-exclusions`, `or` between them; '
+        f"{MOST_TERMS} words and exclusions at most. "
         "`highlight` has what matched, as code points of `content`. Deleted messages never match.",
         query=(
             _asked("What to look for.", required=True),

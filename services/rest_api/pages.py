@@ -11,7 +11,7 @@ import falcon
 import msgspec
 
 from libs.common.domain.text import normalized
-from services.rest_api.asked import MOST_CHARACTERS, Alternative, NothingAsked, alternatives
+from services.rest_api.asked import MOST_CHARACTERS, Alternative, NotSearchable, alternatives
 from services.rest_api.problems import Problem
 
 LIMIT_DEFAULT: Final = 50
@@ -117,8 +117,8 @@ def asked_in(request: falcon.Request) -> tuple[Alternative, ...] | None:
         raise Problem("INVALID_FIELD", "q holds U+0000.")
     try:
         return alternatives(normalized(text))
-    except NothingAsked as nothing:
-        raise Problem("INVALID_FIELD", str(nothing)) from None
+    except NotSearchable as reason:
+        raise Problem("INVALID_FIELD", str(reason)) from None
 
 
 def uuid_in(text: str, name: str) -> UUID:

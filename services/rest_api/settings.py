@@ -18,7 +18,8 @@ class RestSettings(TokenSettings):
     """Calls answered at once. Most threads wait: for a barrier, up to one flush of the persister
     (100 ms)."""
     rest_database_connections: int = Field(8, ge=1, le=128)
-    """None is held while a call waits for anything but PostgreSQL."""
+    """None is held while a call waits for anything but PostgreSQL. Half of them are for searches;
+    one more asks whether PostgreSQL is there."""
     rest_deadline_s: float = Field(5.0, gt=0, le=60)
     """How long a command or barrier may take before the caller gets 503."""
     calls_per_second: int = Field(50, ge=1)

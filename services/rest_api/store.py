@@ -43,12 +43,12 @@ Row = tuple[Any, ...]
 Pool = ConnectionPool[Connection[Row]]
 
 
-def closed_pool(settings: RestSettings) -> Pool:
+def closed_pool(settings: RestSettings, connections: int) -> Pool:
     """To be opened after the fork: connections and the pool's threads don't survive it."""
     return ConnectionPool(
         settings.database_url,
         kwargs={"autocommit": True, "options": _OPTIONS, "connect_timeout": 5, **_VANISHED},
-        min_size=settings.rest_database_connections,
+        min_size=connections,
         timeout=WAIT_S,
         reconnect_timeout=RECONNECT_S,
         open=False,

@@ -33,6 +33,7 @@ from services.rest_api.reading import Reading
 from services.rest_api.recent import Recent
 from services.rest_api.routing import Router
 from services.rest_api.search import Search
+from services.rest_api.search_room import SearchRoom
 from services.rest_api.settings import RestSettings
 from services.rest_api.soft_cache import SoftCache
 from services.rest_api.store import Store, closed_pool
@@ -47,13 +48,17 @@ class Service:
     def __init__(self, settings: RestSettings) -> None:
         self._settings = settings
         self._health = Health()
-        self._pool = closed_pool(settings)
+        self._pool = closed_pool(settings, settings.rest_database_connections)
+        # A pool whose connections are all in use doesn't say that PostgreSQL is away.
+        self._probing = closed_pool(settings, 1)
         self._cache = BlockingCache(settings.redis_url)
         self._soft_cache = SoftCache(self._cache)
         self._verifier = verifier_of(settings)
         self._commands = Commands(settings, self._health, self._verifier.revoked)
         self._store = Store(self._pool)
-        self._readiness = Readiness(self._health, self._verifier, self._store, self._commands)
+        self._readiness = Readiness(
+            self._health, self._verifier, Store(self._probing), self._commands
+        )
         self._admin: ThreadingHTTPServer | None = None
 
     def start(self) -> None:
@@ -63,6 +68,7 @@ class Service:
         self._admin = serve_admin(self._health, listener)
         HTTP_THREADS.set(self._settings.rest_threads)
         self._pool.open(wait=False)
+        self._probing.open(wait=False)
         self._commands.start()
         self._verifier.keys.start()
         self._readiness.start()
@@ -78,6 +84,7 @@ class Service:
         self._verifier.keys.stop()
         self._commands.stop()
         self._pool.close()
+        self._probing.close()
         self._cache.close()
         if self._admin is not None:
             self._admin.shutdown()
@@ -105,7 +112,7 @@ class Service:
         reading = Reading(store, Heads(cache, partitions), commands, partitions)
         recent = Recent(cache, reading, store, hints)
         presence = Presence(cache)
-        finding = Finding(store, hints)
+        finding = Finding(store, hints, SearchRoom(self._settings.rest_database_connections))
         conversations = Conversations(reading, store, presence, finding, commands)
         return {
             "/conversations": conversations,

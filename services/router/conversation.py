@@ -106,13 +106,13 @@ class Conversation:
         unread = self.unread[self.place(user_id)]
         return unread > 0 and unread > len(self.unread_by(user_id))
 
-    def raise_read_mark(self, user_id: UUID) -> None:
-        """After a reading: as far as is known for certain."""
+    def raise_read_mark(self, user_id: UUID, certain: int) -> None:
+        """After a reading: as far as is known, at least to `certain`."""
         place = self.place(user_id)
         if not self.unread[place]:
             mark = self.head
         elif self.has_older_unread(user_id):
-            return
+            mark = certain
         else:
             mark = self.unread_by(user_id)[0].seq - 1
         marks = list(self.read_up_to)

@@ -164,7 +164,7 @@ class Memory:
         # They may have been decided here, forgotten, and not yet be stored.
         await self._pass_barrier()
         found = await self._store.messages(list(wanted.ids), list(wanted.identities))
-        found += await self._store.unread_messages(list(wanted.unread))
+        found += await self._store.unread_messages(wanted.unread)
         found += await self._store.read_messages(list(wanted.read))
         return found
 
@@ -191,8 +191,8 @@ class _Wanted:
         self.ids: set[UUID] = set()
         self.identities: set[tuple[UUID, UUID]] = set()
         """Sender and `Message.identity`."""
-        self.unread: set[tuple[UUID, UUID]] = set()
-        """Conversation, and the user who has not read them: all of those."""
+        self.unread: dict[tuple[UUID, UUID], int] = {}
+        """By conversation, and the user who has not read them: up to which number."""
         self.read: set[tuple[UUID, UUID, int]] = set()
         """Conversation, and the user who has read them at this moment."""
 
@@ -211,18 +211,20 @@ class _Wanted:
                 self.identities.add((event.sender_id, event.identity))
         elif isinstance(event, Delivered | MarkRead):
             self.ids |= {i for i in event.message_ids if not conversation.message(i)}
-            if isinstance(event, MarkRead) and _is_up_to(event, conversation):
-                self.unread.add((conversation.conversation_id, event.user_id))
+            if isinstance(event, MarkRead) and event.up_to_seq is not None:
+                self._add_unread(event.user_id, event.up_to_seq, conversation)
         elif isinstance(event, DeleteMessage) and not conversation.message(event.message_id):
             self.ids.add(event.message_id)
+
+    def _add_unread(self, user_id: UUID, up_to: int, conversation: Conversation) -> None:
+        """Messages up to a number that aren't all at hand: those, not all that is unread."""
+        mark = conversation.read_up_to[conversation.place(user_id)]
+        if up_to > mark and conversation.has_older_unread(user_id):
+            key = (conversation.conversation_id, user_id)
+            self.unread[key] = max(up_to, self.unread.get(key, 0))
 
     def add_read(self, again: Collection[Event]) -> None:
         """A reading up to a number doesn't say what it has read, but must tell it again."""
         for event in again:
             if isinstance(event, MarkRead) and event.up_to_seq is not None:
                 self.read.add((event.conversation_id, event.user_id, event.read_at))
-
-
-def _is_up_to(event: MarkRead, conversation: Conversation) -> bool:
-    """Whether it is about messages that it doesn't name and that aren't all at hand."""
-    return event.up_to_seq is not None and conversation.has_older_unread(event.user_id)

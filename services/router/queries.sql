@@ -42,14 +42,15 @@ join messages as m on m.id = wanted.identity and m.sender_id = wanted.sender_id
 where m.client_message_id is null;
 
 -- name: unread_messages
--- By conversation ($1) and who has not read them ($2).
+-- By conversation ($1), who has not read them ($2) and up to which number ($3).
 select m.conversation_id, m.id, m.sender_id, m.client_message_id, m.seq, m.changed_seq,
        m.status, m.created_at, m.delivered_at, m.read_at, m.deleted_at
-from unnest($1::uuid[], $2::uuid[]) as wanted(conversation_id, reader_id)
+from unnest($1::uuid[], $2::uuid[], $3::bigint[]) as wanted(conversation_id, reader_id, up_to)
 join conversations as c on c.id = wanted.conversation_id
 join messages as m on m.conversation_id = c.id
 where m.seq > case when c.user1_id = wanted.reader_id then c.user1_read_seq
                    else c.user2_read_seq end
+  and m.seq <= wanted.up_to
   and m.sender_id <> wanted.reader_id and m.status <> 'READ' and m.deleted_at is null;
 
 -- name: read_messages

@@ -1,6 +1,6 @@
 """What the router reads of PostgreSQL: only what its memory doesn't hold. It never writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -107,13 +107,13 @@ class Store:
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def unread_messages(
-        self, wanted: Sequence[tuple[UUID, UUID]]
+        self, wanted: Mapping[tuple[UUID, UUID], int]
     ) -> list[tuple[UUID, Message]]:
-        """Conversation id and message: all that these users of these conversations haven't read."""
+        """Conversation id and message: what these users haven't read there up to these numbers."""
         if not wanted:
             return []
         ids, readers = zip(*wanted, strict=True)
-        rows = await self._rows("unread_messages", ids, readers)
+        rows = await self._rows("unread_messages", ids, readers, list(wanted.values()))
         return [(row["conversation_id"], _message(row)) for row in rows]
 
     async def read_messages(

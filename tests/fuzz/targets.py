@@ -15,7 +15,7 @@ from libs.common.protocol import codec
 from libs.common.protocol.codec import Codec
 from libs.common.protocol.errors import REFUSALS
 from libs.common.tokens import InvalidToken, Secret, Verifier
-from services.rest_api.asked import NothingAsked, alternatives
+from services.rest_api.asked import NotSearchable, alternatives
 from services.rest_api.compression import accepts_gzip
 from services.rest_api.highlight import Highlighter
 from services.rest_api.pages import cursor_of, place_of
@@ -86,7 +86,7 @@ def texts(data: bytes) -> None:
 def searches(data: bytes) -> None:
     """What is asked for becomes regular expressions, which find it where it stands."""
     text = data[:200].decode(errors="replace")
-    with suppress(NothingAsked):
+    with suppress(NotSearchable):
         asked = alternatives(text)
         spans = Highlighter(asked).spans(text)
         assert all(0 <= span.start < span.end <= len(text) for span in spans)

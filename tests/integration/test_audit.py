@@ -158,6 +158,22 @@ async def test_an_empty_log_is_fine(shelf: Shelf) -> None:
     assert await verify(shelf.url) == (0, "audit_log: 0 rows are fine. Newest hash: none\n")
 
 
+async def test_a_session_cannot_put_its_own_in_the_log_s_place(six: Shelf) -> None:
+    """Where it may make temporary tables, which the roles may not."""
+    await six.database.execute(
+        """
+        create temporary table audit_log (like shelf.audit_log);
+        insert into pg_temp.audit_log (id, at, action, detail, hash)
+            values (9223372036854775806, now(), '', '{}', 'forged');
+        create domain pg_temp.text as varchar(1);
+        insert into shelf.audit_log (action) values ('nothing'::pg_catalog.text)
+        """
+    )
+    await six.put([created(1), archived(1, 2)])
+    code, said = await verify(six.url)
+    assert (code, "8 rows are fine" in said) == (0, True), said
+
+
 async def behind_its_back(shelf: Shelf, statement: str) -> None:
     """As the table's owner can."""
     await shelf.database.execute(

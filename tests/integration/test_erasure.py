@@ -15,12 +15,15 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from libs.common.domain.partition import id_beside
 from libs.common.domain.role import PRIVACY
 from local import environment
 from local.layout import ROOT, Layout
+from local.roles import PERSISTER
 from tests.integration.conftest import System
 from tests.integration.keys import open_keys
-from tests.integration.watching import until
+from tests.integration.queues import open_queues
+from tests.integration.watching import PARTITIONS, QUEUES, House, until, whole_house
 
 LAYOUT = Layout(os.environ["CHAT_STACK"])
 MANY = 600
@@ -209,6 +212,52 @@ async def test_an_erasure_that_was_killed_goes_on(system: System) -> None:
         assert await database.fetchval(left, told.anna) == 0
         audited = "SELECT count(*) FROM audit_log WHERE actor_id = $1 AND action = $2"
         assert await database.fetchval(audited, told.anna, "message.deleted") == MANY
+    await nothing_is_left(told)
+
+
+@asynccontextmanager
+async def without_persisters() -> AsyncIterator[House]:
+    async with whole_house() as house:
+        persisters = house.programs(PERSISTER)
+        for program in persisters:
+            await house.remove(program)
+        try:
+            yield house
+        finally:
+            for _ in persisters:
+                await house.add(PERSISTER)
+
+
+async def test_an_erasure_waits_for_what_is_not_stored_yet(
+    system: System, pair: tuple[UUID, UUID, UUID]
+) -> None:
+    """Messages, and the conversation that they are in."""
+    anna, ben, stored = pair
+    # Beside what its router has loaded, so that nothing but the erasure needs a persister.
+    match_id = str(id_beside(stored, uuid4, PARTITIONS))
+    match = {"matchId": match_id, "user1Id": str(anna), "user2Id": str(ben)}
+    async with (
+        await system.open(anna) as annas,
+        open_queues() as queues,
+        without_persisters() as house,
+    ):
+        await queues.announce("match.created", json.dumps(match).encode())
+        created = await annas.expect("CONVERSATION_CREATED", matchId=match_id)
+        told = Told(anna, ben, UUID(created["conversationId"]))
+        for client_id in told.client_ids:
+            await annas.send_message(told.conversation, f"{told.secret} of Anna", client_id)
+        before = await house.queues(QUEUES[PERSISTER])
+        process = await started("erase", str(anna))
+
+        async def waits_or_ended() -> bool:
+            now = await house.queues(QUEUES[PERSISTER])
+            waits = all(one.ready > old.ready for one, old in zip(now, before, strict=True))
+            return waits or process.returncode is not None
+
+        await until(waits_or_ended, 20, "it waits for every partition")
+    async with asyncio.timeout(60):
+        _, said = await process.communicate()
+    assert (process.returncode, b"3 messages" in said) == (0, True), said.decode()
     await nothing_is_left(told)
 
 

@@ -67,7 +67,7 @@ async def test_a_forgotten_persister_holds_no_lock() -> None:
 def test_the_rest_api_has_tcp_look_whether_postgresql_is_there() -> None:
     """Which a proxy's kernel would answer for it; so only what is asked of TCP can be seen."""
     with (
-        closed_pool(load(RestSettings)) as pool,
+        closed_pool(load(RestSettings), 8) as pool,
         pool.connection() as connection,
         # A copy: the connection closes its own.
         socket.socket(fileno=os.dup(connection.fileno())) as seen,

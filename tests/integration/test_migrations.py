@@ -53,7 +53,7 @@ async def test_steps_back_and_forth_keeps_the_messages(empty_database: str) -> N
     before = await database.fetch(rows)
     assert [row["content"] for row in before] == [None, "hello"]
 
-    for revision in ("0002", "0001"):
+    for revision in ("0003", "0002", "0001"):
         await migrations(url, "downgrade", revision)
         assert await database.fetch(rows) == before
     assert await database.fetchval("SELECT to_regclass('late_changes')") is None

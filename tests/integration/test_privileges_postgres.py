@@ -39,6 +39,7 @@ WRITES = (
     "INSERT INTO audit_log (action) VALUES ('nothing')",
     "DROP TABLE messages",
     "CREATE TABLE more ()",
+    "CREATE TEMPORARY TABLE audit_log (LIKE public.audit_log)",
 )
 NOT_BY = {
     ROUTER: (
@@ -61,6 +62,7 @@ NOT_BY = {
         "DELETE FROM conversations",
         "DROP TABLE messages",
         "CREATE TABLE more ()",
+        "CREATE TEMPORARY TABLE audit_log (LIKE public.audit_log)",
     ),
 }
 

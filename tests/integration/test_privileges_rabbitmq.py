@@ -88,7 +88,8 @@ REFUSED: dict[str, tuple[Deed, ...]] = {
     ROUTER: (consumes(DEAD), consumes("chat.deliveries.another"), declares("mine")),
     PRIVACY: (
         consumes(events(0).name),
-        publishes(writes(0).name, TO_WRITES),
+        consumes(writes(0).name),
+        publishes("chat.replies.another"),
         consumes(DEAD),
     ),
     MATCH_SERVICE: (

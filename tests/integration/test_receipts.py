@@ -45,6 +45,10 @@ async def test_up_to_a_number_also_what_no_memory_holds(system: System, pair: Pa
         sent = await asyncio.gather(*answers)
         last = max(frame["seq"] for frame in sent)
         ids = [frame["messageId"] for frame in sorted(sent, key=lambda f: f["seq"])]
+        nothing = await bens.mark_as_read(conversation, up_to_seq=0)
+        assert nothing["messageIds"] == []
+        part = await bens.mark_as_read(conversation, up_to_seq=last - 180)
+        assert part["messageIds"] == ids[:20]
         await bens.mark_as_read(conversation, up_to_seq=last)
 
         async def are_told() -> bool:

@@ -1,12 +1,17 @@
 """Search: what is found, what never is, in which order, and the same with and without indexes."""
 
-from collections.abc import Sequence
+import asyncio
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 
+from local.roles import REST
 from services.rest_api.finding import READ_FIRST
 from tests.integration.conftest import System
 from tests.integration.watching import House, until, whole_house
@@ -249,3 +254,76 @@ async def test_a_long_conversation_is_indexed_once_it_is_searched(
         async with await system.open(anna) as phone:
             await phone.send_message(others, "a new needle")
         assert contents(await search(rest, "needle"))[0] == "a new needle"
+
+
+# ------------------------------------------------------------------ no user's searches stop others
+
+
+@asynccontextmanager
+async def held(table: str) -> AsyncIterator[None]:
+    """Whoever reads the table waits."""
+    database = await asyncpg.connect(os.environ["CHAT_DATABASE_URL"])
+    try:
+        async with database.transaction():
+            await database.execute(f"LOCK TABLE {table}")
+            yield
+    finally:
+        await database.close()
+
+
+async def test_too_many_terms_are_refused(system: System, pair: Pair) -> None:
+    asked = "tea " + " ".join(f"-{n}" for n in range(40))
+    async with system.rest(pair[0]) as rest:
+        for path in ("/messages/search", "/conversations"):
+            answer = await rest.get(path, params={"q": asked})
+            assert (answer.status_code, answer.json()["code"]) == (400, "INVALID_FIELD")
+
+
+async def test_a_user_has_few_searches_at_once(system: System, pair: Pair) -> None:
+    anna, _, conversation = pair
+    async with whole_house(), await system.open(anna) as phone, system.rest(anna) as rest:
+        await phone.send_message(conversation, "tea")
+        await search(rest, "tea")  # so nothing is on its way to the table
+        async with held("messages"):
+            running = [asyncio.create_task(rest.get("/messages/search?q=tea")) for _ in range(20)]
+            done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+            assert {one.result().status_code for one in done} == {429}
+        answers = await asyncio.gather(*running)
+    refused = [answer for answer in answers if answer.status_code != 200]
+    assert len(refused) < len(answers)
+    assert {(one.json()["code"], one.headers["Retry-After"]) for one in refused} == {
+        ("RATE_LIMITED", "1")
+    }
+
+
+async def test_calls_that_hold_every_connection_turn_no_instance_unready(
+    system: System, pair: Pair
+) -> None:
+    anna, _, conversation = pair
+    waiting = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE usename = 'chat_rest' AND wait_event_type = 'Lock'"
+    )
+    probes = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE usename = 'chat_rest' AND query = 'select 1' AND query_start > $1"
+    )
+    async with whole_house() as house, system.rest(anna) as rest:
+        instances = house.programs(REST)
+        async with held("late_changes"):
+            path = f"/conversations/{conversation}/sync?after=0"
+            calls = [asyncio.create_task(rest.get(path)) for _ in range(20 * len(instances))]
+
+            async def is_full() -> bool:
+                return int(await house.database.fetchval(waiting)) == 8 * len(instances)
+
+            await until(is_full, 5, "calls hold all connections")
+            full_at = await house.database.fetchval("SELECT clock_timestamp()")
+
+            async def has_looked() -> bool:
+                looked = int(await house.database.fetchval(probes, full_at)) == len(instances)
+                return looked or not all([await house.is_ready(one) for one in instances])
+
+            await until(has_looked, 10, "each has asked PostgreSQL, or is unready")
+            assert all([await house.is_ready(one) for one in instances])
+        await asyncio.gather(*calls)

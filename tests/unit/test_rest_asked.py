@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.rest_api.asked import Alternative, NothingAsked, alternatives
+from services.rest_api.asked import MOST_TERMS, Alternative, NotSearchable, alternatives
 from services.rest_api.highlight import Highlighter, merged
 
 
@@ -38,7 +38,29 @@ def test_the_language(asked: str, found: list[Alternative]) -> None:
 
 @pytest.mark.parametrize("asked", ["", "  ", "!!! -", '""', "or", "-tea", "tea or -coffee", "😀"])
 def test_nothing_to_look_for(asked: str) -> None:
-    with pytest.raises(NothingAsked):
+    with pytest.raises(NotSearchable):
+        alternatives(asked)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    ["a" + " -b" * 70, "tea -a -b -c -d -e -f -g -h -i -j -k -l -m -n -o", '"a b c d e f g h"'],
+)
+def test_as_many_terms_as_may_be(asked: str) -> None:
+    (one,) = alternatives(asked)
+    assert len(one.contained) + len(one.excluded) <= MOST_TERMS
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "tea " + " ".join(f"-{n}" for n in range(MOST_TERMS)),
+        " or ".join(f"w{n}" for n in range(MOST_TERMS + 1)),
+        f'"{" ".join(map(str, range(MOST_TERMS + 1)))}"',
+    ],
+)
+def test_too_many_terms(asked: str) -> None:
+    with pytest.raises(NotSearchable, match="more than 16"):
         alternatives(asked)
 
 
@@ -46,7 +68,7 @@ def test_nothing_to_look_for(asked: str) -> None:
 def test_any_text_is_understood_or_refused(asked: str) -> None:
     try:
         found = alternatives(asked)
-    except NothingAsked:
+    except NotSearchable:
         return
     assert all(one.contained for one in found)
     Highlighter(found).spans(asked)

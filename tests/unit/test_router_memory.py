@@ -110,6 +110,36 @@ def test_what_was_idle_since_the_last_barrier_needs_none() -> None:
     assert use(chats[1], changes=False) == 0, "no more since"
 
 
+def test_a_reading_loads_no_more_than_it_reads() -> None:
+    """Of 200 unread messages 64 are at hand."""
+    tables, chat = Tables(), uuid4()
+    tables.apply(writes.InsertConversation(chat, 1, uuid4(), ANNA, BEN, 1))
+    for seq in range(2, 202):
+        tables.apply(writes.InsertMessage(chat, seq, uuid4(), ANNA, None, "hi", seq))
+    made = Memory(cast("Store", ModelStore(tables)), cast("Asking", Barriers()), 0, 10)
+
+    def read(up_to: int) -> list[int]:
+        """Numbers of what was loaded."""
+        event = MarkRead(chat, BEN, [], up_to, 500)
+        found = at_once(made.load([event]))
+        made.take_in(found)
+        known = made.conversation(chat)
+        assert known is not None
+        decided = Decisions()
+        rules.mark_read(event, known, decided)
+        for write in decided.writes:
+            tables.apply(write)
+        made.trim([known])
+        return [message.seq for _, message in found.messages]
+
+    assert read(0) == []
+    assert read(11) == list(range(2, 12))
+    for again in (0, 5, 11):
+        assert not made.lacks([MarkRead(chat, BEN, [], again, 501)]), again
+    assert read(13) == [12, 13]
+    assert read(201) == list(range(14, 202))
+
+
 def test_a_stranger_costs_no_look_up() -> None:
     """Else the time that a refusal takes would tell which messages are in the conversation."""
     chat = conversation()

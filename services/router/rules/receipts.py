@@ -104,7 +104,9 @@ def _read(
         message.read_at = event.read_at
         message.changed_seq = seq
     conversation.unread[conversation.place(event.user_id)] -= len(messages)
-    conversation.raise_read_mark(event.user_id)
+    # Up to a number all is read in order; of those that are named, older ones may be left.
+    certain = 0 if event.up_to_seq is None else messages[-1].seq
+    conversation.raise_read_mark(event.user_id, certain)
     ids = [message.message_id for message in messages]
     decided.grow(
         conversation,

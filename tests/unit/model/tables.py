@@ -4,7 +4,7 @@ The real statements are tested with PostgreSQL; this model follows them, so that
 tried with many thousand histories.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 from uuid import UUID
@@ -169,12 +169,13 @@ class ModelStore:
         ]
 
     async def unread_messages(
-        self, wanted: Sequence[tuple[UUID, UUID]]
+        self, wanted: Mapping[tuple[UUID, UUID], int]
     ) -> list[tuple[UUID, Message]]:
         return [
             (conversation_id, replace(message))
-            for conversation_id, user_id in wanted
+            for (conversation_id, user_id), up_to in wanted.items()
             for message in self._tables.unread(conversation_id, user_id)
+            if message.seq <= up_to
         ]
 
     async def read_messages(
