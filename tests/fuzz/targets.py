@@ -41,7 +41,7 @@ def frames(data: bytes) -> None:
         assert effects
         for effect in effects:
             if isinstance(effect, Write | Refuse):
-                told = json.loads(effect.frame[effect.frame.index(b"{") :].decode())
+                told = json.loads(effect.frame[effect.frame.index(b'{"') :].decode())
                 assert told["type"] != "ERROR" or told["error"] in REFUSALS
             if isinstance(effect, End):
                 assert 4400 <= effect.code < 4600

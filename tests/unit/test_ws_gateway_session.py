@@ -94,7 +94,7 @@ def receive(session: Session, text: str, now: float = NOW) -> Sequence[Effect]:
 def written(effect: Effect) -> dict[str, Any]:
     """The JSON of a frame that an effect writes."""
     assert isinstance(effect, Write | Refuse)
-    payload = effect.frame[effect.frame.index(b"{") :]
+    payload = effect.frame[effect.frame.index(b'{"') :]
     assert effect.frame == text_frame(payload)
     fields: dict[str, Any] = json.loads(payload)
     return fields
