@@ -5,6 +5,8 @@ import { test } from "node:test";
 import { Log } from "../../web/client/log.js";
 import { Outbox } from "../../web/client/outbox.js";
 import { Backoff, mayComeBack } from "../../web/client/reconnecting.js";
+import { Refreshing } from "../../web/client/refreshing.js";
+import { Timers } from "../../web/client/timers.js";
 
 test("a gap closes when what is missing comes, in any order", () => {
   const log = new Log(1);
@@ -85,4 +87,19 @@ test("content has 1 to 4,000 characters, of which an emoji is one", () => {
   outbox.add(of("🦊".repeat(4000)));
   assert.throws(() => outbox.add(of("🦊".repeat(4001))), RangeError);
   assert.throws(() => outbox.add(of(" \n ")), RangeError);
+});
+
+test("by a clock that is an hour ahead, a token is refreshed once a second at most", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.parse("2026-01-01T01:00:00Z") });
+  const expiresAt = "2026-01-01T00:05:00.000Z";
+  let asked = 0;
+  const token = async () => `token ${(asked += 1)}`;
+  const send = () => refreshing.before(expiresAt); // TOKEN_REFRESHED
+  const refreshing = new Refreshing({ timers: new Timers(), send }, token);
+  refreshing.before(expiresAt);
+  for (let ms = 0; ms < 5_000; ms += 100) {
+    t.mock.timers.tick(100);
+    await new Promise(setImmediate); // the token has come, and is sent
+  }
+  assert.equal(asked, 5);
 });
