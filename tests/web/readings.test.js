@@ -75,6 +75,27 @@ test("another device's reading of less answers nothing, one without messages doe
   assert.deepEqual(sent(), []);
 });
 
+test("what gets no answer is repeated as it was: a late answer may be to the first", (t) => {
+  const { readings, sent, read } = told(t);
+  readings.mark(conversationId, 5);
+  readings.mark(conversationId, 7);
+  t.mock.timers.tick(10_000);
+  assert.deepEqual(sent(), [5, 5]);
+  read(8);
+  assert.deepEqual(sent(), [7]);
+});
+
+test("what is looked at again is told again, unless nothing is left to read", (t) => {
+  const { readings, sent, read } = told(t);
+  readings.mark(conversationId, 7);
+  read(8); // it may have been another device's
+  readings.mark(conversationId, 7);
+  assert.deepEqual(sent(), [7, 7]);
+  read(8, []);
+  readings.mark(conversationId, 7);
+  assert.deepEqual(sent(), []);
+});
+
 test("what is refused for a while is told after it, whatever is read elsewhere", (t) => {
   const { readings, sent, read, refused } = told(t);
   readings.mark(conversationId, 7);

@@ -7,7 +7,10 @@ import { ANSWER_MS, isPassing, pauseOf } from "./answers.js";
 
 export class Readings {
   #wire;
-  /** conversationId → {wanted, asked, known}: up to where; `asked` is on its way, or 0 */
+  /**
+   * conversationId → {wanted, asked, known}, each an `upToSeq` or 0: what has no answer yet, which
+   * of it is on its way, and up to where nothing is left to read
+   */
   #marks = new Map();
 
   /** @param {{send: (frame: object) => boolean, timers: object}} wire */
@@ -15,31 +18,36 @@ export class Readings {
     this.#wire = wire;
   }
 
-  /** What is told already, or was, is not told again. */
+  /** What is being told, or is known, is not told again. */
   mark(conversationId, upToSeq) {
     const mark = this.#marks.get(conversationId) ?? { wanted: 0, asked: 0, known: 0 };
-    if (mark.wanted >= upToSeq) return;
+    if (upToSeq <= Math.max(mark.wanted, mark.known)) return;
     this.#marks.set(conversationId, { ...mark, wanted: upToSeq });
     if (!this.#wire.timers.has(`read ${conversationId}`)) this.#send(conversationId);
   }
 
   /** On a new link: what has no answer yet. */
   begin() {
-    for (const [conversationId, { wanted, known }] of this.#marks) {
-      if (wanted > known) this.#send(conversationId);
+    for (const [conversationId, mark] of this.#marks) {
+      this.#marks.set(conversationId, { ...mark, asked: 0 });
+      if (mark.wanted) this.#send(conversationId);
     }
   }
 
   /**
-   * MESSAGE_READ of this user. An entry before what was asked for is of another reading; without
-   * messages it is no entry, and goes to who asked alone.
+   * MESSAGE_READ of this user. Without messages it is no entry: it went to who asked alone, and
+   * nothing is left to read. With messages it may yet be another device's, unless it is older than
+   * what was asked for; so the user who looks at the same once more is told of again.
    */
   answered({ conversationId, messageIds, seq }) {
     const mark = this.#marks.get(conversationId);
-    if (!mark?.asked || (messageIds.length > 0 && seq < mark.asked)) return;
+    const isEmpty = messageIds.length === 0;
+    if (!mark?.asked || (!isEmpty && seq < mark.asked)) return;
     this.#wire.timers.forget(`read ${conversationId}`);
-    this.#marks.set(conversationId, { ...mark, known: mark.asked, asked: 0 });
-    if (mark.wanted > mark.asked) this.#send(conversationId);
+    const wanted = mark.wanted > mark.asked ? mark.wanted : 0;
+    const known = isEmpty ? mark.asked : mark.known;
+    this.#marks.set(conversationId, { wanted, asked: 0, known });
+    if (wanted) this.#send(conversationId);
   }
 
   /** ERROR to a MARK_AS_READ. Returns whether that was all: it is told again. */
@@ -55,9 +63,10 @@ export class Readings {
     return true;
   }
 
+  /** A repetition says the same: or a late answer to the first would be taken for its own. */
   #send(conversationId) {
     const mark = this.#marks.get(conversationId);
-    const upToSeq = mark.wanted;
+    const upToSeq = mark.asked || mark.wanted;
     if (!this.#wire.send({ type: "MARK_AS_READ", conversationId, upToSeq })) return;
     this.#marks.set(conversationId, { ...mark, asked: upToSeq });
     this.#wire.timers.after(`read ${conversationId}`, ANSWER_MS, () => this.#send(conversationId));
