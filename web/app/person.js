@@ -187,7 +187,7 @@ export class Person {
         cursor = page.nextCursor && `&cursor=${encodeURIComponent(page.nextCursor)}`;
       } while (cursor);
       const { openId, conversations } = this;
-      const missed = [...this.#unknown].filter((id) => !conversations.value.has(id));
+      const missed = [...(this.#unknown ?? [])].filter((id) => !conversations.value.has(id));
       this.#unknown = null;
       await Promise.all(missed.map((id) => this.#reload(id)));
       const [first, ...others] = conversations.value.keys();

@@ -1,0 +1,30 @@
+"""What was missed while the network, or REST alone, was away is there once it is back."""
+
+import re
+from uuid import UUID, uuid4
+
+from playwright.async_api import expect
+
+from tests.browser.conftest import Visit
+from tests.integration.conftest import System
+
+Pair = tuple[UUID, UUID, UUID]
+UNREACHABLE = "The service can't be reached."
+
+
+async def test_what_was_first_opened_offline_is_loaded_afterwards(
+    visit: Visit, system: System, pair: Pair
+) -> None:
+    anna_id, carol = pair[0], uuid4()
+    conversation = await system.conversation(carol, anna_id)
+    async with await system.open(carol) as session:
+        await session.send_message(conversation, "from Carol")
+    anna = await visit(f"/?user={anna_id}")
+    await expect(anna.pane.locator(".row")).to_have_count(2)
+    await anna.button("Pull the cable").click()
+    await anna.pane.locator(".row").filter(has_text="from Carol").click()
+    await expect(anna.notice).to_have_text(UNREACHABLE)
+    await anna.button("Plug it in").click()
+    await expect(anna.bubbles).to_have_text(["from Carol"])
+    # Whatever went wrong would have been said by now, and for some seconds.
+    await expect(anna.notice).to_have_text(re.compile(f"^({re.escape(UNREACHABLE)})?$"), timeout=1)
