@@ -5,7 +5,7 @@ from uuid import UUID, uuid4
 
 from playwright.async_api import expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import Screens, Visit
 from tests.integration.conftest import System
 
 Pair = tuple[UUID, UUID, UUID]
@@ -28,3 +28,18 @@ async def test_what_was_first_opened_offline_is_loaded_afterwards(
     await expect(anna.bubbles).to_have_text(["from Carol"])
     # Whatever went wrong would have been said by now, and for some seconds.
     await expect(anna.notice).to_have_text(re.compile(f"^({re.escape(UNREACHABLE)})?$"), timeout=1)
+
+
+async def test_what_was_said_before_an_archiving_is_there(screens: Screens) -> None:
+    anna, ben = screens
+    await anna.button("Pull the cable").click()
+    await ben.write("bye")
+    await ben.sees("bye", "SENT")
+    await ben.button("Archive this conversation").click()
+    await ben.page.get_by_role("dialog").get_by_role("button", name="Archive").click()
+    await expect(ben.pane.locator(".closed")).to_be_visible()
+    await anna.button("Plug it in").click()
+    await expect(anna.pane.locator(".closed")).to_be_visible()
+    await expect(anna.bubbles).to_have_text(["bye"])
+    await expect(anna.badge).to_be_hidden()
+    await ben.sees("bye", "READ")

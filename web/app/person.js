@@ -212,7 +212,8 @@ export class Person {
     const before = conversations.value.get(row.conversationId);
     const one = fromRest(row, before);
     conversations.value = new Map(conversations.value).set(row.conversationId, one);
-    this.client.follow(row.conversationId, before ? 0 : row.head);
+    if (before) this.client.told(row.conversationId, row.head);
+    else this.client.follow(row.conversationId, row.head);
   }
 
   #connectionIs(state) {
