@@ -2,6 +2,7 @@
 
 import { batch, signal } from "@preact/signals";
 import { ChatClient } from "../chat-client.js";
+import { Timers } from "../client/timers.js";
 import { Cable } from "./cable.js";
 import {
   firstUnread, fromRest, withEntry, withPage, withSignal, withSynced,
@@ -13,6 +14,8 @@ import { Rest } from "./rest.js";
 const FRAMES_MOST = 300;
 const PAGE = 50;
 const JUMP_PAGE = 100;
+/** A conversation under traffic is asked for again after so long, not without a pause. */
+const STALE_MS = 300;
 const SOCKET = `${location.origin.replace("http", "ws")}/api/chat/ws`;
 
 export class Person {
@@ -34,6 +37,7 @@ export class Person {
 
   #cable = new Cable();
   #loading = new Map();
+  #timers = new Timers();
   /** Told of while the list was being loaded; null once it is there. */
   #unknown = new Set();
   #keptDrafts;
@@ -207,6 +211,12 @@ export class Person {
     });
   }
 
+  #reloadIfStale(conversationId) {
+    const name = `reload ${conversationId}`;
+    if (!this.conversations.value.get(conversationId)?.isStale || this.#timers.has(name)) return;
+    this.#timers.after(name, STALE_MS, () => this.#reload(conversationId));
+  }
+
   #put(row) {
     const { conversations } = this;
     const before = conversations.value.get(row.conversationId);
@@ -230,6 +240,7 @@ export class Person {
         this.dividerId.value = firstUnread(this.open, this.userId)?.messageId ?? null;
       }
     });
+    this.#reloadIfStale(frame.conversationId);
   }
 
   #change(conversationId, change) {
