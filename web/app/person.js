@@ -13,7 +13,6 @@ import { Rest } from "./rest.js";
 
 const FRAMES_MOST = 300;
 const PAGE = 50;
-const JUMP_PAGE = 100;
 /** A conversation under traffic is asked for again after so long, not without a pause. */
 const STALE_MS = 300;
 const SOCKET = `${location.origin.replace("http", "ws")}/api/chat/ws`;
@@ -82,11 +81,6 @@ export class Person {
     client.on("refused", (frame) => (this.notice.value = frame.message));
   }
 
-  /** Connects; the list is loaded when it is online. */
-  begin() {
-    this.client.connect();
-  }
-
   get open() {
     return this.conversations.value.get(this.openId.value);
   }
@@ -126,22 +120,6 @@ export class Person {
 
   async archive(conversationId) {
     await this.#tryTo(() => this.rest.delete(`/conversations/${conversationId}`));
-  }
-
-  /** Hits of one conversation, the newest first. Raises Refused. */
-  async search(asked) {
-    const query = new URLSearchParams({ q: asked, limit: "30" });
-    return (await this.rest.get(`/messages/search?${query}`)).items;
-  }
-
-  /** Opens its conversation, loads back as far as it is, and has it shown. */
-  async jumpTo({ conversationId, messageId, seq }) {
-    this.select(conversationId);
-    for (let one; (one = this.open) && one.id === conversationId; ) {
-      if (one.older === null || one.messages[0]?.seq <= seq) break;
-      if (!(await this.loadOlder(conversationId, JUMP_PAGE))) return;
-    }
-    this.target.value = messageId;
   }
 
   pullCable() {
