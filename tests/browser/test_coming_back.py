@@ -3,7 +3,7 @@
 import re
 from uuid import UUID, uuid4
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Screens, Visit
 from tests.integration.conftest import System
@@ -43,3 +43,19 @@ async def test_what_was_said_before_an_archiving_is_there(screens: Screens) -> N
     await expect(anna.bubbles).to_have_text(["bye"])
     await expect(anna.badge).to_be_hidden()
     await ben.sees("bye", "READ")
+
+
+async def test_a_first_list_that_fails_is_asked_again(visit: Visit, pair: Pair) -> None:
+    anna = await visit(f"/?user={pair[0]}")
+    await anna.is_ready()
+    said = []
+
+    async def away(route: Route) -> None:
+        said.append(await anna.pane.locator(".empty").text_content())
+        await route.fulfill(status=503, headers={"Retry-After": "0"})
+
+    # A call is tried five times: the sixth is of a call after the one that failed.
+    await anna.page.route("**/api/chat/conversations?*", away, times=6)
+    await anna.page.reload()
+    await anna.is_ready()
+    assert said == ["Loading…"] * 6

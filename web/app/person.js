@@ -2,6 +2,7 @@
 
 import { batch, signal } from "@preact/signals";
 import { ChatClient } from "../chat-client.js";
+import { Backoff } from "../client/reconnecting.js";
 import { Timers } from "../client/timers.js";
 import { Cable } from "./cable.js";
 import {
@@ -9,7 +10,7 @@ import {
 } from "./conversation.js";
 import { tokensOf } from "./development.js";
 import { kept } from "./kept.js";
-import { Rest } from "./rest.js";
+import { pause, Rest } from "./rest.js";
 
 const FRAMES_MOST = 300;
 const PAGE = 50;
@@ -21,6 +22,8 @@ export class Person {
   connection = signal({ name: "stopped" });
   /** id → conversation (conversation.js) */
   conversations = signal(new Map());
+  /** Whether all of them have been loaded once. */
+  isListed = signal(false);
   /** undefined: nothing chosen yet; null: the list, by choice */
   openId = signal(undefined);
   /** The first message that was unread when the conversation was opened. */
@@ -37,7 +40,7 @@ export class Person {
   #cable = new Cable();
   #loading = new Map();
   #timers = new Timers();
-  /** Told of while the list was being loaded; null once it is there. */
+  /** Told of while the list was being loaded. */
   #unknown = new Set();
   #keptDrafts;
 
@@ -160,8 +163,9 @@ export class Person {
     });
   }
 
-  async #loadList() {
-    await this.#tryTo(async () => {
+  /** Returns whether that went well. */
+  #loadList() {
+    return this.#tryTo(async () => {
       let cursor = "";
       do {
         const page = await this.rest.get(`/conversations?limit=100${cursor}`);
@@ -169,8 +173,9 @@ export class Person {
         cursor = page.nextCursor && `&cursor=${encodeURIComponent(page.nextCursor)}`;
       } while (cursor);
       const { openId, conversations } = this;
-      const missed = [...(this.#unknown ?? [])].filter((id) => !conversations.value.has(id));
-      this.#unknown = null;
+      const missed = [...this.#unknown].filter((id) => !conversations.value.has(id));
+      this.#unknown.clear();
+      this.isListed.value = true;
       await Promise.all(missed.map((id) => this.#reload(id)));
       const [first, ...others] = conversations.value.keys();
       if (openId.value === undefined && first && others.length === 0) this.select(first);
@@ -179,8 +184,8 @@ export class Person {
   }
 
   #discover(conversationId) {
-    if (this.#unknown) this.#unknown.add(conversationId);
-    else this.#reload(conversationId);
+    if (this.isListed.value) this.#reload(conversationId);
+    else this.#unknown.add(conversationId);
   }
 
   async #reload(conversationId) {
@@ -204,10 +209,14 @@ export class Person {
     else this.client.follow(row.conversationId, row.head);
   }
 
-  #connectionIs(state) {
+  async #connectionIs(state) {
     this.connection.value = state;
-    // Also what changes without an entry: who is there.
-    if (state.name === "online") this.#loadList();
+    if (state.name !== "online") return;
+    // Each time, as not all that changes has an entry: who is there.
+    const backoff = new Backoff();
+    while (this.connection.value === state && !(await this.#loadList())) {
+      await pause(backoff.next({}, Math.random()));
+    }
   }
 
   #enter(frame) {
