@@ -1,8 +1,9 @@
 """Badges of conversations that aren't open: as many as the service counts."""
 
+import asyncio
 from uuid import UUID, uuid4
 
-from playwright.async_api import expect
+from playwright.async_api import Route, expect
 
 from tests.browser.conftest import Visit
 from tests.browser.screen import Screen
@@ -40,3 +41,34 @@ async def test_a_deleted_message_that_was_never_loaded_counts_no_more(
     anna = await _sees_three(visit, pair[0])
     await _delete(system, carol, messages[0])
     await expect(anna.badge).to_have_text("2 unread")
+
+
+async def test_an_answer_that_was_overtaken_is_asked_for_again(
+    visit: Visit, system: System, pair: Pair
+) -> None:
+    carol, conversation, _ = await _other(system, pair[0])
+    anna = await _sees_three(visit, pair[0])
+    was_overtaken, listing = asyncio.Event(), asyncio.Event()
+    async with await system.open(carol) as session:
+
+        async def overtaken(route: Route) -> None:
+            row = await route.fetch()
+            await session.send_message(conversation, "one more")
+            await expect(anna.badge).to_have_text("4 unread")  # the missed one is not counted yet
+            was_overtaken.set()
+            await route.fulfill(response=row)
+
+        async def slow(route: Route) -> None:
+            await listing.wait()
+            await route.continue_()
+
+        await anna.button("Pull the cable").click()
+        await session.send_message(conversation, "missed")
+        await anna.page.route(f"**/api/chat/conversations/{conversation}", overtaken, times=1)
+        await anna.page.route("**/api/chat/conversations?*", slow)
+        await anna.button("Plug it in").click()
+        async with asyncio.timeout(20):
+            await was_overtaken.wait()
+        await expect(anna.badge).to_have_text("5 unread")
+    async with anna.page.expect_response("**/api/chat/conversations?*"):
+        listing.set()

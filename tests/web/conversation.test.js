@@ -63,6 +63,16 @@ test("the service is asked for the count when what is deleted isn't loaded, unle
   assert.ok(!withEntry(unopened, { ...deletion, messageId: "m3" }, ME).isStale);
 });
 
+test("an answer that is older than what was told is asked for again", () => {
+  const synced = withSynced(fromRest({ ...row, head: 4 }), [message(5)]); // not counted by itself
+  const told = withEntry(synced, came(6), ME);
+  const seen = fromRest({ ...row, head: 5, unreadCount: 1 }, told);
+  assert.equal(seen.last.seq, 6);
+  assert.ok(seen.isStale);
+  const again = fromRest({ ...row, head: 6, unreadCount: 2 }, seen);
+  assert.deepEqual([again.unread, again.isStale], [2, false]);
+});
+
 test("a deletion that the service has counted is not counted again", () => {
   const counted = fromRest({ ...row, head: 5, unreadCount: 1 }, after(came(2), came(3)));
   assert.equal(withEntry(counted, { type: "MESSAGE_DELETED", messageId: "m2", deletedAt: "t", seq: 5 }, ME).unread, 1);

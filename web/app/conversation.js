@@ -25,8 +25,8 @@ const RANK = { SENT: 0, DELIVERED: 1, READ: 2 };
 /** A conversation as GET /conversations has it; keeps what is loaded of `before`. */
 export function fromRest(row, before) {
   if (before && row.head < before.head) {
-    // What was told meanwhile is newer than this answer.
-    return { ...before, online: row.otherUserOnline };
+    // What was told meanwhile is newer than this answer, and yet not all that is in it.
+    return { ...before, online: row.otherUserOnline, isStale: true };
   }
   return {
     messages: [],

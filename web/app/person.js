@@ -207,6 +207,7 @@ export class Person {
     conversations.value = new Map(conversations.value).set(row.conversationId, one);
     if (before) this.client.told(row.conversationId, row.head);
     else this.client.follow(row.conversationId, row.head);
+    this.#reloadIfStale(row.conversationId);
   }
 
   async #connectionIs(state) {
