@@ -128,6 +128,11 @@ export class ChatClient {
     this.#catchingUp.follow(conversationId, known);
   }
 
+  /** How far its log is, as REST said: what is missing up to there comes by SYNC. */
+  told(conversationId, head) {
+    this.#catchingUp.told(conversationId, head);
+  }
+
   /** The user has seen all up to here; told until it is acknowledged. */
   read(conversationId, upToSeq) {
     this.#readings.mark(conversationId, upToSeq);

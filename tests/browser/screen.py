@@ -18,6 +18,7 @@ class Screen:
         self.bubbles = self.pane.locator(".message .bubble p")
         self.composer = self.pane.get_by_role("textbox", name="Message to")
         self.banner = self.pane.locator(".banner")
+        self.notice = self.pane.locator(".notice")
         self.badge = self.pane.locator(".badge")
         self.scroll = self.pane.locator(".scroll")
 

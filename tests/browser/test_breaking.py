@@ -50,7 +50,7 @@ async def test_a_gateway_killed_during_100_sends(
     await anna.button("Send 100").click()
     await anna.sees("5 of 100")
     await anna.button("Kill its gateway").click()
-    await expect(anna.pane.locator(".notice")).to_contain_text("Killed gateway-")
+    await expect(anna.notice).to_contain_text("Killed gateway-")
     wanted = [f"{number} of 100" for number in range(1, 101)]
     for screen in (anna, ben):
         await expect(screen.bubbles).to_have_text(wanted)

@@ -2,9 +2,12 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { CatchingUp } from "../../web/client/catching-up.js";
 import { Log } from "../../web/client/log.js";
 import { Outbox } from "../../web/client/outbox.js";
 import { Backoff, mayComeBack } from "../../web/client/reconnecting.js";
+import { Refreshing } from "../../web/client/refreshing.js";
+import { Timers } from "../../web/client/timers.js";
 
 test("a gap closes when what is missing comes, in any order", () => {
   const log = new Log(1);
@@ -25,6 +28,36 @@ test("a SYNC closes a gap, and what is older changes nothing", () => {
   log.reach(4);
   assert.equal(log.known, 9);
   assert.ok(!log.hasGap);
+});
+
+/** A log that is followed from 1 on, and from where SYNC was asked. */
+function following(t) {
+  t.mock.timers.enable({ apis: ["setTimeout"] });
+  const asked = [];
+  const send = ({ afterSeq }) => asked.push(afterSeq) > 0;
+  const catchingUp = new CatchingUp({ send, emit: () => {}, timers: new Timers() });
+  catchingUp.follow("c", 1);
+  return { catchingUp, asked };
+}
+
+test("a head that REST tells, of an archived log too, is a reason to SYNC", (t) => {
+  const { catchingUp, asked } = following(t);
+  catchingUp.begin({}); // CONNECT_SUCCESS says nothing of it
+  catchingUp.told("c", 4);
+  t.mock.timers.tick(1_000);
+  assert.deepEqual(asked, [1]);
+  catchingUp.synced({ conversationId: "c", messages: [], head: 4, complete: true });
+  catchingUp.told("c", 4);
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(asked, [1]);
+});
+
+test("a head that REST tells sooner than the socket is none, when what it is about comes", (t) => {
+  const { catchingUp, asked } = following(t);
+  catchingUp.told("c", 2);
+  catchingUp.entered({ conversationId: "c", seq: 2 });
+  t.mock.timers.tick(60_000);
+  assert.deepEqual(asked, []);
 });
 
 test("pauses double up to half a minute, with jitter, and begin anew", () => {
@@ -85,4 +118,19 @@ test("content has 1 to 4,000 characters, of which an emoji is one", () => {
   outbox.add(of("🦊".repeat(4000)));
   assert.throws(() => outbox.add(of("🦊".repeat(4001))), RangeError);
   assert.throws(() => outbox.add(of(" \n ")), RangeError);
+});
+
+test("by a clock that is an hour ahead, a token is refreshed once a second at most", async (t) => {
+  t.mock.timers.enable({ apis: ["setTimeout", "Date"], now: Date.parse("2026-01-01T01:00:00Z") });
+  const expiresAt = "2026-01-01T00:05:00.000Z";
+  let asked = 0;
+  const token = async () => `token ${(asked += 1)}`;
+  const send = () => refreshing.before(expiresAt); // TOKEN_REFRESHED
+  const refreshing = new Refreshing({ timers: new Timers(), send }, token);
+  refreshing.before(expiresAt);
+  for (let ms = 0; ms < 5_000; ms += 100) {
+    t.mock.timers.tick(100);
+    await new Promise(setImmediate); // the token has come, and is sent
+  }
+  assert.equal(asked, 5);
 });

@@ -51,6 +51,33 @@ test("what is deleted stays so, without its content, and no longer counts as unr
   assert.equal(withMessages(seen, [message(2)]).messages[0].content, null);
 });
 
+test("the service is asked for the count when what is deleted isn't loaded, unless it has counted since", () => {
+  const deletion = { type: "MESSAGE_DELETED", messageId: "m2", deletedAt: "t", seq: 5 };
+  const unopened = fromRest({ ...row, head: 4, unreadCount: 2, lastMessage: message(3) });
+  const seen = withEntry(unopened, deletion, ME);
+  assert.ok(seen.isStale);
+  assert.equal(seen.unread, 2);
+  const again = fromRest({ ...row, head: 5, unreadCount: 1 }, seen);
+  assert.ok(!again.isStale);
+  assert.ok(!withEntry(again, deletion, ME).isStale);
+  assert.ok(!withEntry(unopened, { ...deletion, messageId: "m3" }, ME).isStale);
+});
+
+test("an answer that is older than what was told is asked for again", () => {
+  const synced = withSynced(fromRest({ ...row, head: 4 }), [message(5)]); // not counted by itself
+  const told = withEntry(synced, came(6), ME);
+  const seen = fromRest({ ...row, head: 5, unreadCount: 1 }, told);
+  assert.equal(seen.last.seq, 6);
+  assert.ok(seen.isStale);
+  const again = fromRest({ ...row, head: 6, unreadCount: 2 }, seen);
+  assert.deepEqual([again.unread, again.isStale], [2, false]);
+});
+
+test("a deletion that the service has counted is not counted again", () => {
+  const counted = fromRest({ ...row, head: 5, unreadCount: 1 }, after(came(2), came(3)));
+  assert.equal(withEntry(counted, { type: "MESSAGE_DELETED", messageId: "m2", deletedAt: "t", seq: 5 }, ME).unread, 1);
+});
+
 test("a SYNC makes no hole above what is loaded", () => {
   const loaded = withPage(fromRest(row), { items: [message(50)], nextCursor: "50" });
   const seen = withSynced(loaded, [message(7, { status: "READ" }), message(51)]);

@@ -14,7 +14,8 @@ export function ConversationList({ person }) {
     <nav class="list" aria-label=${`Conversations of ${nameOf(person.userId)}`}>
       <ul>${rows(current)}</ul>
       ${archived.length > 0 && html`<h3>Archived</h3><ul>${rows(archived)}</ul>`}
-      ${all.length === 0 && html`<p class="empty">No conversations yet.</p>`}
+      ${all.length === 0 && html`
+        <p class="empty">${person.isListed.value ? "No conversations yet." : "Loading…"}</p>`}
     </nav>`;
 }
 

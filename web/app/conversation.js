@@ -12,6 +12,7 @@
  * @property {number} unread
  * @property {number} head the newest entry that has been told
  * @property {number} counted the entry up to which the service itself has counted `unread`
+ * @property {boolean} isStale whether `unread` may be wrong: the service has to be asked again
  * @property {Message[]} messages by seq, without a hole between the first and the last
  * @property {?string} older where the page before `messages` begins; null: there is none;
  *   undefined: nothing has been loaded yet
@@ -24,8 +25,8 @@ const RANK = { SENT: 0, DELIVERED: 1, READ: 2 };
 /** A conversation as GET /conversations has it; keeps what is loaded of `before`. */
 export function fromRest(row, before) {
   if (before && row.head < before.head) {
-    // What was told meanwhile is newer than this answer.
-    return { ...before, online: row.otherUserOnline };
+    // What was told meanwhile is newer than this answer, and yet not all that is in it.
+    return { ...before, online: row.otherUserOnline, isStale: true };
   }
   return {
     messages: [],
@@ -40,6 +41,7 @@ export function fromRest(row, before) {
     unread: row.unreadCount,
     head: row.head,
     counted: row.head,
+    isStale: false,
     last: row.lastMessage,
     activeAt: row.lastActivityAt,
   };
@@ -114,12 +116,15 @@ function received(conversation, frame, me) {
   };
 }
 
-function deleted(conversation, { messageId, deletedAt }, me) {
+/** One that isn't loaded may have been unread, or not. */
+function deleted(conversation, { messageId, deletedAt, seq }, me) {
   const message = find(conversation, messageId);
-  const counted = message && message.senderId !== me && message.status !== "READ" && !message.deletedAt;
+  const isNews = seq > conversation.counted;
+  const wasUnread = message && message.senderId !== me && message.status !== "READ" && !message.deletedAt;
   return {
     ...changing(conversation, [messageId], { deletedAt, content: null }),
-    unread: Math.max(0, conversation.unread - (counted ? 1 : 0)),
+    unread: Math.max(0, conversation.unread - (isNews && wasUnread ? 1 : 0)),
+    isStale: conversation.isStale || (isNews && !message),
   };
 }
 

@@ -34,7 +34,7 @@ async function begin() {
       const isLooking = computed(() => isVisible.value && activeId.value === userId);
       return new Person(userId, isLooking);
     });
-    for (const person of people.value) person.begin();
+    for (const { client } of people.value) client.connect();
   } catch (error) {
     trouble.value = error;
   }

@@ -2,23 +2,28 @@
 
 import { batch, signal } from "@preact/signals";
 import { ChatClient } from "../chat-client.js";
+import { Backoff } from "../client/reconnecting.js";
+import { Timers } from "../client/timers.js";
 import { Cable } from "./cable.js";
 import {
   firstUnread, fromRest, withEntry, withPage, withSignal, withSynced,
 } from "./conversation.js";
 import { tokensOf } from "./development.js";
 import { kept } from "./kept.js";
-import { Rest } from "./rest.js";
+import { pause, Rest } from "./rest.js";
 
 const FRAMES_MOST = 300;
 const PAGE = 50;
-const JUMP_PAGE = 100;
+/** A conversation under traffic is asked for again after so long, not without a pause. */
+const STALE_MS = 300;
 const SOCKET = `${location.origin.replace("http", "ws")}/api/chat/ws`;
 
 export class Person {
   connection = signal({ name: "stopped" });
   /** id → conversation (conversation.js) */
   conversations = signal(new Map());
+  /** Whether all of them have been loaded once. */
+  isListed = signal(false);
   /** undefined: nothing chosen yet; null: the list, by choice */
   openId = signal(undefined);
   /** The first message that was unread when the conversation was opened. */
@@ -34,7 +39,8 @@ export class Person {
 
   #cable = new Cable();
   #loading = new Map();
-  /** Told of while the list was being loaded; null once it is there. */
+  #timers = new Timers();
+  /** Told of while the list was being loaded. */
   #unknown = new Set();
   #keptDrafts;
 
@@ -78,11 +84,6 @@ export class Person {
     client.on("refused", (frame) => (this.notice.value = frame.message));
   }
 
-  /** Connects; the list is loaded when it is online. */
-  begin() {
-    this.client.connect();
-  }
-
   get open() {
     return this.conversations.value.get(this.openId.value);
   }
@@ -124,22 +125,6 @@ export class Person {
     await this.#tryTo(() => this.rest.delete(`/conversations/${conversationId}`));
   }
 
-  /** Hits of one conversation, the newest first. Raises Refused. */
-  async search(asked) {
-    const query = new URLSearchParams({ q: asked, limit: "30" });
-    return (await this.rest.get(`/messages/search?${query}`)).items;
-  }
-
-  /** Opens its conversation, loads back as far as it is, and has it shown. */
-  async jumpTo({ conversationId, messageId, seq }) {
-    this.select(conversationId);
-    for (let one; (one = this.open) && one.id === conversationId; ) {
-      if (one.older === null || one.messages[0]?.seq <= seq) break;
-      if (!(await this.loadOlder(conversationId, JUMP_PAGE))) return;
-    }
-    this.target.value = messageId;
-  }
-
   pullCable() {
     this.isCableIn.value = false;
     this.#cable.pull(this.client);
@@ -178,8 +163,9 @@ export class Person {
     });
   }
 
-  async #loadList() {
-    await this.#tryTo(async () => {
+  /** Returns whether that went well. */
+  #loadList() {
+    return this.#tryTo(async () => {
       let cursor = "";
       do {
         const page = await this.rest.get(`/conversations?limit=100${cursor}`);
@@ -188,7 +174,8 @@ export class Person {
       } while (cursor);
       const { openId, conversations } = this;
       const missed = [...this.#unknown].filter((id) => !conversations.value.has(id));
-      this.#unknown = null;
+      this.#unknown.clear();
+      this.isListed.value = true;
       await Promise.all(missed.map((id) => this.#reload(id)));
       const [first, ...others] = conversations.value.keys();
       if (openId.value === undefined && first && others.length === 0) this.select(first);
@@ -197,8 +184,8 @@ export class Person {
   }
 
   #discover(conversationId) {
-    if (this.#unknown) this.#unknown.add(conversationId);
-    else this.#reload(conversationId);
+    if (this.isListed.value) this.#reload(conversationId);
+    else this.#unknown.add(conversationId);
   }
 
   async #reload(conversationId) {
@@ -207,18 +194,30 @@ export class Person {
     });
   }
 
+  #reloadIfStale(conversationId) {
+    const name = `reload ${conversationId}`;
+    if (!this.conversations.value.get(conversationId)?.isStale || this.#timers.has(name)) return;
+    this.#timers.after(name, STALE_MS, () => this.#reload(conversationId));
+  }
+
   #put(row) {
     const { conversations } = this;
     const before = conversations.value.get(row.conversationId);
     const one = fromRest(row, before);
     conversations.value = new Map(conversations.value).set(row.conversationId, one);
-    this.client.follow(row.conversationId, before ? 0 : row.head);
+    if (before) this.client.told(row.conversationId, row.head);
+    else this.client.follow(row.conversationId, row.head);
+    this.#reloadIfStale(row.conversationId);
   }
 
-  #connectionIs(state) {
+  async #connectionIs(state) {
     this.connection.value = state;
-    // Also what changes without an entry: who is there.
-    if (state.name === "online") this.#loadList();
+    if (state.name !== "online") return;
+    // Each time, as not all that changes has an entry: who is there.
+    const backoff = new Backoff();
+    while (this.connection.value === state && !(await this.#loadList())) {
+      await pause(backoff.next({}, Math.random()));
+    }
   }
 
   #enter(frame) {
@@ -229,6 +228,7 @@ export class Person {
         this.dividerId.value = firstUnread(this.open, this.userId)?.messageId ?? null;
       }
     });
+    this.#reloadIfStale(frame.conversationId);
   }
 
   #change(conversationId, change) {

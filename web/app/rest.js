@@ -11,7 +11,7 @@ export class Refused extends Error {
   }
 }
 
-const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+export const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 
 export class Rest {
   #token;

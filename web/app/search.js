@@ -8,6 +8,8 @@ import { briefly, fully } from "./times.js";
 const PAUSE_MS = 250;
 /** Shown before a hit's first highlight, in characters. */
 const BEFORE = 30;
+/** So many messages at a time are loaded on the way back to a hit. */
+const PAGE = 100;
 
 /** A pane that is narrower shows either the hits or a conversation (style/page.css). */
 const NARROW_PX = 560;
@@ -31,7 +33,7 @@ export function Search({ person, onClose }) {
   }, [asked]);
   const jump = (hit) => {
     if (field.current.closest(".pane").clientWidth <= NARROW_PX) onClose();
-    person.jumpTo(hit);
+    jumpTo(person, hit);
   };
   return html`
     <section class="search" aria-label="Search" onKeyDown=${(event) => event.key === "Escape" && onClose()}>
@@ -55,12 +57,23 @@ export function Search({ person, onClose }) {
 }
 
 async function look(person, asked) {
+  const query = new URLSearchParams({ q: asked, limit: "30" });
   try {
-    const hits = await person.search(asked);
+    const hits = (await person.rest.get(`/messages/search?${query}`)).items;
     return { hits, said: hits.length === 1 ? "1 message" : `${hits.length || "No"} messages` };
   } catch (error) {
     return { hits: [], said: error.message };
   }
+}
+
+/** Opens its conversation, loads back as far as it is, and has it shown. */
+async function jumpTo(person, { conversationId, messageId, seq }) {
+  person.select(conversationId);
+  for (let one; (one = person.open) && one.id === conversationId; ) {
+    if (one.older === null || one.messages[0]?.seq <= seq) break;
+    if (!(await person.loadOlder(conversationId, PAGE))) return;
+  }
+  person.target.value = messageId;
 }
 
 /** The text from a little before its first highlight on; spans count code points. */

@@ -23,7 +23,7 @@ export class CatchingUp {
     const log = this.#logs.get(conversationId) ?? new Log();
     this.#logs.set(conversationId, log);
     log.reach(known);
-    if ((this.#heads.get(conversationId) ?? 0) > log.known) this.#sync(conversationId);
+    if (this.#isBehind(conversationId)) this.#sync(conversationId);
   }
 
   /** CONNECT_SUCCESS: how far each log is. What was asked on the link before gets no answer. */
@@ -33,26 +33,32 @@ export class CatchingUp {
     for (const [conversationId, head] of Object.entries(heads)) {
       this.#heads.set(conversationId, head);
       if (!this.#isFollowed(conversationId)) continue;
-      if (head > this.#logs.get(conversationId).known) this.#sync(conversationId);
+      if (this.#isBehind(conversationId)) this.#sync(conversationId);
     }
+  }
+
+  /** How far the log is, as REST said: of an archived one nothing else does. */
+  told(conversationId, head) {
+    this.#raise(conversationId, head);
+    if (this.#isBehind(conversationId)) this.#fillLater(conversationId);
   }
 
   /** An entry came. */
   entered({ conversationId, seq }) {
-    this.#heads.set(conversationId, Math.max(seq, this.#heads.get(conversationId) ?? 0));
+    this.#raise(conversationId, seq);
     if (!this.#isFollowed(conversationId)) return;
     const log = this.#logs.get(conversationId);
     log.add(seq);
-    if (!log.hasGap) return;
-    this.#wire.timers.after(`gap ${conversationId}`, GAP_MS, () => this.#fill(conversationId));
+    if (log.hasGap) this.#fillLater(conversationId);
   }
 
   /** SYNC_RESULT. */
   synced({ conversationId, messages, head, complete }) {
     this.#landed(conversationId);
-    this.#logs.get(conversationId)?.reach(complete ? head : messages.at(-1).changedSeq);
+    const log = this.#logs.get(conversationId);
+    log.reach(complete ? head : messages.at(-1).changedSeq);
     this.#wire.emit("messages", { conversationId, messages });
-    if (complete) this.#fill(conversationId);
+    if (complete && !log.hasGap) this.#heads.set(conversationId, log.known);
     else this.#sync(conversationId);
   }
 
@@ -74,8 +80,19 @@ export class CatchingUp {
     return false;
   }
 
-  #fill(conversationId) {
-    if (this.#logs.get(conversationId)?.hasGap) this.#sync(conversationId);
+  #isBehind(conversationId) {
+    const log = this.#logs.get(conversationId);
+    return log !== undefined && (this.#heads.get(conversationId) ?? 0) > log.known;
+  }
+
+  #raise(conversationId, head) {
+    this.#heads.set(conversationId, Math.max(head, this.#heads.get(conversationId) ?? 0));
+  }
+
+  #fillLater(conversationId) {
+    this.#wire.timers.after(`gap ${conversationId}`, GAP_MS, () => {
+      if (this.#isBehind(conversationId)) this.#sync(conversationId);
+    });
   }
 
   #sync(conversationId) {

@@ -1,6 +1,6 @@
 // A session ends with its token: so a newer one is shown in time.
 
-import { ANSWER_MS } from "./answers.js";
+import { ANSWER_MS, REPEAT_MS } from "./answers.js";
 
 /** So long before its end; a short-lived token at half its time. */
 const BEFORE_MS = 60_000;
@@ -19,10 +19,13 @@ export class Refreshing {
     this.#token = token;
   }
 
-  /** CONNECT_SUCCESS or TOKEN_REFRESHED: the session lasts until then. */
+  /**
+   * CONNECT_SUCCESS or TOKEN_REFRESHED: the session lasts until then. By a clock that is ahead that
+   * may be over already, and so is every newer token: without a pause it would never rest.
+   */
   before(expiresAt) {
     const leftMs = Date.parse(expiresAt) - Date.now();
-    this.#after(Math.max(leftMs - BEFORE_MS, leftMs / 2));
+    this.#after(Math.max(REPEAT_MS, leftMs - BEFORE_MS, leftMs / 2));
   }
 
   #after(ms) {

@@ -14,6 +14,10 @@ export class Timers {
     this.#running.set(name, setTimeout(fire, Math.min(ms, MOST_MS)));
   }
 
+  has(name) {
+    return this.#running.has(name);
+  }
+
   forget(name) {
     clearTimeout(this.#running.get(name));
     this.#running.delete(name);
