@@ -18,7 +18,7 @@ import structlog
 from libs.common.config import TokenSettings
 from libs.common.domain.revocation import RevocationList
 from libs.common.domain.trust import Trust, Unknown
-from libs.common.tokens import Keys, Secret, Undecided, Verifier
+from libs.common.tokens import KeyPending, Keys, Secret, Undecided, Verifier
 
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 1 << 20
@@ -67,9 +67,9 @@ class KeySet:
 
     def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None:
         with self._lock:
-            found = self._trust.find(key_id, monotonic())
+            found, is_confirmed = self._trust.find(key_id, monotonic()), self._trust.is_confirmed
         if found is Unknown.PENDING:
-            raise Undecided
+            raise KeyPending if is_confirmed else Undecided
         if isinstance(found, Unknown) or found.algorithm_name != algorithm:
             return None
         return found

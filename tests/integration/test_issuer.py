@@ -13,6 +13,7 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
@@ -26,6 +27,7 @@ from tests.integration.own import Own, own_gateway, own_rest
 from tests.integration.watching import House, until
 
 SAYS_WHO = {"iss": "https://id.example", "aud": "chat"}
+CONNECTS, CALLS = "chat_connects_total", "chat_http_responses_total"
 WAITS_FOR_KEYS = "not ready: the issuer's keys"
 TERMS = {
     "CHAT_JWT_SECRET": "",
@@ -185,7 +187,18 @@ async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Iss
 
         asked = issuer.asked
         strange = issuer.token(anna, "second")
+        ours = await counts(gateway, CONNECTS, "failed"), await counts(rest, CALLS, "5xx")
         assert await refused(gateway, strange) == 503, "it is being asked for"
+        session = await Session.connect(gateway.url)
+        await session.send_frame({"type": "CONNECT", "token": strange})
+        assert (await session.wait_closed()).code == 4500
+        assert await called(rest, strange) == 503
+        assert await counts(gateway, CONNECTS, "undecided") == 1, "by CONNECT it never began"
+        assert await counts(rest, CALLS, "undecided") == 1
+        assert ours == (
+            await counts(gateway, CONNECTS, "failed"),
+            await counts(rest, CALLS, "5xx"),
+        ), "a stranger's invention burns no objective"
         issuer.list("first", "second")
         await until(lambda: is_in(gateway, strange), COOLDOWN_S + 5, "the new key is known")
         await until(lambda: is_served(rest, strange), COOLDOWN_S + 5, "the new key is known")
@@ -204,6 +217,17 @@ async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Iss
         for wrong in ({"iss": "https://evil.example"}, {"aud": "mail"}):
             assert await refused(gateway, issuer.token(anna, "second", **wrong)) == 401
             assert await called(rest, issuer.token(anna, "second", **wrong)) == 401
+
+
+async def counts(own: Own, metric: str, label: str) -> float:
+    """Of what has any label with this value."""
+    families = text_string_to_metric_families(await own.probe("/metrics"))
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == metric and label in sample.labels.values()
+    )
 
 
 async def let_in(gateway: Own, rest: Own, token: str) -> None:
