@@ -9,8 +9,8 @@ import ssl
 from collections.abc import Mapping, Sequence
 from threading import Event, Lock, Thread
 from time import monotonic
-from typing import Any, Final
-from urllib.request import Request, urlopen
+from typing import IO, Any, Final, NoReturn
+from urllib.request import HTTPRedirectHandler, HTTPSHandler, Request, build_opener
 
 import jwt
 import structlog
@@ -18,7 +18,7 @@ import structlog
 from libs.common.config import TokenSettings
 from libs.common.domain.revocation import RevocationList
 from libs.common.domain.trust import Trust, Unknown
-from libs.common.tokens import Keys, Secret, Undecided, Verifier
+from libs.common.tokens import KeyPending, Keys, Secret, Undecided, Verifier
 
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 1 << 20
@@ -67,9 +67,9 @@ class KeySet:
 
     def find(self, key_id: str | None, algorithm: str) -> jwt.PyJWK | None:
         with self._lock:
-            found = self._trust.find(key_id, monotonic())
+            found, is_confirmed = self._trust.find(key_id, monotonic()), self._trust.is_confirmed
         if found is Unknown.PENDING:
-            raise Undecided
+            raise KeyPending if is_confirmed else Undecided
         if isinstance(found, Unknown) or found.algorithm_name != algorithm:
             return None
         return found
@@ -90,14 +90,14 @@ class KeySet:
     def _fetch(self) -> None:
         try:
             keys = usable(_get(self._url), self._algorithms)
-        except (OSError, ValueError, jwt.PyJWTError) as error:
+        except Exception as error:  # noqa: BLE001 - cut, nested, of odd types: the thread asks again
             log.warning("keys not fetched", url=self._url, reason=repr(error))
             with self._lock:
                 self._trust.failed(monotonic())
             return
         with self._lock:
             self._trust.fetched(keys, monotonic())
-        log.info("keys fetched", key_ids=sorted(keys))
+        log.info("keys fetched", key_ids=list(keys))
 
 
 def usable(document: bytes, algorithms: Sequence[str]) -> Mapping[str, jwt.PyJWK]:
@@ -119,10 +119,19 @@ def usable(document: bytes, algorithms: Sequence[str]) -> Mapping[str, jwt.PyJWK
 
 
 def _get(url: str) -> bytes:
-    """Raises OSError, and ValueError where it is no list by its size."""
+    """Raises OSError, HTTPException, and ValueError where it is no list by its size."""
     request = Request(url, headers={"Accept": "application/jwk-set+json, application/json"})  # noqa: S310 - the setting's pattern has http and https only
-    with urlopen(request, timeout=TIMEOUT_S, context=ssl.create_default_context()) as answer:  # noqa: S310
+    opener = build_opener(_NoRedirects, HTTPSHandler(context=ssl.create_default_context()))
+    with opener.open(request, timeout=TIMEOUT_S) as answer:
         body: bytes = answer.read(MOST_BYTES + 1)
     if len(body) > MOST_BYTES:
         raise ValueError(f"longer than {MOST_BYTES} bytes")
     return body
+
+
+class _NoRedirects(HTTPRedirectHandler):
+    """Whoever answers at the setting's address lets in: https must hold for all of the way."""
+
+    def redirect_request(self, _request: Request, answer: IO[bytes], *_: object) -> NoReturn:
+        answer.close()
+        raise OSError("a redirect is not followed: set CHAT_JWKS_URL to where the list is")

@@ -70,7 +70,7 @@ REVOKED: Final = Gauge(
 CONNECTIONS: Final = _sum("chat_connections", "WebSocket sessions this gateway holds")
 CONNECTS: Final = Counter(
     "chat_connects_total",
-    "Sessions by how they began: opened (CONNECT_SUCCESS), failed (on us), refused, abandoned",
+    "Sessions by how they began: opened (CONNECT_SUCCESS), failed (on us), undecided, refused, …",
     ["outcome"],
 )
 CONNECT_TIME: Final = Histogram(
@@ -143,7 +143,9 @@ HTTP_CALLS: Final = Histogram(
     buckets=_SECONDS,
 )
 HTTP_RESPONSES: Final = Counter(
-    "chat_http_responses_total", "REST calls by the class of their status, such as 5xx", ["class"]
+    "chat_http_responses_total",
+    "REST calls by the class of their status, such as 5xx, or undecided",
+    ["class"],
 )
 HTTP_IN_PROGRESS: Final = _sum("chat_http_in_progress", "REST calls being answered")
 HTTP_THREADS: Final = _sum("chat_http_threads", "REST calls that can be answered at once")

@@ -126,8 +126,11 @@ class Revocations:
             log.error("revocations forgotten: let the issuer's key go", entries=too_many)
         is_due = time.monotonic() - self._read_all_at > READ_ALL_S
         if is_due or count != len(self._known) or not self._known.is_known:
+            channel = self._channel
             await self._merge()
-            self._read_all_at = time.monotonic()
+            if channel is self._channel:  # Else it was read before `listen` could hear the rest.
+                self._known.is_known = True
+                self._read_all_at = time.monotonic()
         REVOKED.set(len(self._known))
 
     async def _merge(self) -> None:
@@ -135,7 +138,6 @@ class Revocations:
         theirs = await self._keys.read()
         missing = [(one, at) for one, at in self._known.items() if at > theirs.get(one, -1)]
         news = [self._known.add(subject, at) for subject, at in theirs.items()]
-        self._known.is_known = True
         if any(news):
             self._on_change()
         if missing:

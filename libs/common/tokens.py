@@ -39,6 +39,13 @@ class Undecided(Exception):
     """Nobody can say yet: the issuer is asked for this key, or Redis for what was revoked."""
 
 
+class KeyPending(Undecided):
+    """The issuer, who answers, is asked for a key that is new to us, or made up by a stranger.
+
+    So it isn't held against us: strangers could page the operators.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class Caller:
     """A verified token's subject."""

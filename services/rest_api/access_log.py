@@ -11,6 +11,7 @@ from libs.common.metrics import HTTP_CALLS, HTTP_IN_PROGRESS, HTTP_RESPONSES
 
 _REQUEST_ID: Final = re.compile(r"[\w.-]{1,64}", re.ASCII)
 _RESPONSES: Final = {digit: HTTP_RESPONSES.labels(f"{digit}xx") for digit in range(1, 6)}
+_UNDECIDED: Final = HTTP_RESPONSES.labels("undecided")
 _METHODS: Final = frozenset(falcon.HTTP_METHODS)
 
 log = structlog.get_logger()
@@ -42,6 +43,7 @@ class AccessLog:
         route = request.uri_template or "none"
         status = response.status_code
         HTTP_CALLS.labels(method, route, status).observe(seconds)
-        _RESPONSES[status // 100].inc()
+        is_undecided = getattr(request.context, "is_undecided", False)
+        (_UNDECIDED if is_undecided else _RESPONSES[status // 100]).inc()
         log.info("call", method=method, route=route, status=status, ms=round(seconds * 1000, 1))
         structlog.contextvars.clear_contextvars()

@@ -10,7 +10,7 @@ from uuid import UUID
 import falcon
 import msgspec
 
-from libs.common.domain.text import normalized
+from libs.common.domain.text import MOST_MARKS, InvalidContent, normalized
 from services.rest_api.asked import MOST_CHARACTERS, Alternative, NotSearchable, alternatives
 from services.rest_api.problems import Problem
 
@@ -117,6 +117,10 @@ def asked_in(request: falcon.Request) -> tuple[Alternative, ...] | None:
         raise Problem("INVALID_FIELD", "q holds U+0000.")
     try:
         return alternatives(normalized(text))
+    except InvalidContent:
+        raise Problem(
+            "INVALID_FIELD", f"q holds more than {MOST_MARKS} combining marks in a row."
+        ) from None
     except NotSearchable as reason:
         raise Problem("INVALID_FIELD", str(reason)) from None
 

@@ -12,7 +12,7 @@ from psycopg_pool import PoolClosed, PoolTimeout, TooManyRequests
 
 from libs.common.metrics import REFUSED
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import Undecided
+from libs.common.tokens import KeyPending, Undecided
 from services.rest_api.commands import CommandRefused, Unanswered
 from services.rest_api.contract import ProblemDetails
 
@@ -54,6 +54,7 @@ def install(app: "falcon.App[Any, Any]") -> None:
     app.add_error_handler(falcon.HTTPError, _answer_falcon)
     for away in _AWAY:
         app.add_error_handler(away, _answer_away)
+    app.add_error_handler(KeyPending, _answer_undecided)
     app.add_error_handler(CommandRefused, _answer_refused)
     app.add_error_handler(Problem, _answer_problem)
 
@@ -85,6 +86,14 @@ def _answer_away(
     request: falcon.Request, response: falcon.Response, error: Exception, _: dict[str, Any]
 ) -> None:
     log.warning("a server is away", route=request.uri_template, reason=type(error).__name__)
+    write(response, Problem("UNAVAILABLE", headers={"Retry-After": str(RETRY_AFTER_S)}))
+
+
+def _answer_undecided(
+    request: falcon.Request, response: falcon.Response, _error: Exception, _: dict[str, Any]
+) -> None:
+    """The same, but nothing is away: `AccessLog` doesn't hold it against us."""
+    request.context.is_undecided = True
     write(response, Problem("UNAVAILABLE", headers={"Retry-After": str(RETRY_AFTER_S)}))
 
 

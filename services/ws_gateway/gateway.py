@@ -98,6 +98,8 @@ class Gateway:
             on_congestion=self._on_congestion,
             on_redis=self._on_redis,
         )
+        # Until Redis has said what was missed: without it no session would open anyway.
+        self._verifier.revoked.is_known = False
         await self._revocations.listen(channel, incarnation.gateway_id)
         await incarnation.begin()
         self.incarnation = incarnation

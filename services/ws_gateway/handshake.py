@@ -7,7 +7,7 @@ from typing import Final
 import msgspec
 
 from libs.common.protocol.errors import REFUSALS
-from libs.common.tokens import Caller, InvalidToken, Undecided, Verifier
+from libs.common.tokens import Caller, InvalidToken, KeyPending, Undecided, Verifier
 
 PATH: Final = "/api/chat/ws"
 SUBPROTOCOL: Final = "chat.v1"
@@ -20,9 +20,11 @@ _ANY_ORIGIN: Final = "*"
 class HandshakeRefused(Exception):
     """The HTTP response instead of 101; `error` is a constant of `protocol.errors`."""
 
-    def __init__(self, error: str) -> None:
+    def __init__(self, error: str, *, is_undecided: bool = False) -> None:
+        """`is_undecided`: 503, but not on us (`tokens.KeyPending`)."""
         super().__init__(error)
         self.error = error
+        self.is_undecided = is_undecided
         self.status = HTTPStatus(REFUSALS[error].code)
 
     def headers(self) -> dict[str, str]:
@@ -86,8 +88,9 @@ def authenticate(
         return verifier.verify(tokens[0], now)
     except InvalidToken as invalid:
         raise HandshakeRefused(invalid.error) from None
-    except Undecided:
-        raise HandshakeRefused("UNAVAILABLE") from None
+    except Undecided as undecided:
+        is_undecided = isinstance(undecided, KeyPending)
+        raise HandshakeRefused("UNAVAILABLE", is_undecided=is_undecided) from None
 
 
 def _bearer(value: str) -> str:

@@ -70,7 +70,7 @@ def refuse(protocol: ServerProtocol, refused: HandshakeRefused) -> Answer:
     """Counted, and answered with the reason."""
     REFUSED.labels(refused.error).inc()
     if refused.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        CONNECTS.labels("failed").inc()
+        CONNECTS.labels("undecided" if refused.is_undecided else "failed").inc()
     return Answer(_refusal(protocol, refused))
 
 

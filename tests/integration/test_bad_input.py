@@ -36,6 +36,7 @@ BAD_CONTENTS = {
     "too long": ("x" * 4_001, "CONTENT_TOO_LONG"),
     "U+0000": ("a\0b", "CONTENT_NOT_STORABLE"),
     "lone surrogate": ("a\ud800b", "CONTENT_NOT_STORABLE"),
+    "marks": ("\u0301" * 4_000 + "\u0316" * 4_000, "CONTENT_NOT_STORABLE"),
 }
 
 

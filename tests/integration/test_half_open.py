@@ -3,10 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from time import monotonic
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -17,27 +14,14 @@ from services.persister.connection import Link as PersistersLink
 from services.rest_api.settings import RestSettings
 from services.rest_api.store import closed_pool
 from services.router.store import Store
-from tests.chaos.proxy import Link
+from tests.integration.detour import detour
 
 LOCK = 7_260_317
 
 
-@asynccontextmanager
-async def detour() -> AsyncIterator[tuple[Link, str]]:
-    """A link to PostgreSQL, and the URL that leads over it."""
-    url = urlsplit(os.environ["CHAT_DATABASE_URL"])
-    link = Link(url.port or 5432)
-    port = await link.listen()
-    user = url.netloc.rpartition("@")[0]
-    try:
-        yield link, url._replace(netloc=f"{user}@127.0.0.1:{port}").geturl()
-    finally:
-        link.close()
-
-
 async def test_a_router_waits_for_one_forgotten_connection_only() -> None:
     async with (
-        detour() as (link, url),
+        detour("CHAT_DATABASE_URL") as (link, url),
         asyncpg.create_pool(url, min_size=4, max_size=4, command_timeout=1) as pool,
     ):
         store = Store(pool)
@@ -52,7 +36,7 @@ async def test_a_router_waits_for_one_forgotten_connection_only() -> None:
 
 
 async def test_a_forgotten_persister_holds_no_lock() -> None:
-    async with detour() as (link, url):
+    async with detour("CHAT_DATABASE_URL") as (link, url):
         persisters = PersistersLink(url, answer_within_s=10)
         forgotten = await persisters.connected()
         await forgotten.execute("begin")

@@ -13,15 +13,21 @@ import httpx
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Session
+from libs.common.domain import trust
 from libs.common.domain.trust import COOLDOWN_S
+from libs.common.jwks import KeySet
+from libs.common.tokens import Undecided
 from tests.integration.conftest import System
 from tests.integration.own import Own, own_gateway, own_rest
 from tests.integration.watching import House, until
 
 SAYS_WHO = {"iss": "https://id.example", "aud": "chat"}
+CONNECTS, CALLS = "chat_connects_total", "chat_http_responses_total"
 WAITS_FOR_KEYS = "not ready: the issuer's keys"
 TERMS = {
     "CHAT_JWT_SECRET": "",
@@ -31,6 +37,11 @@ TERMS = {
 }
 
 
+def as_listed(key: Ed25519PrivateKey, key_id: object) -> dict[str, object]:
+    public = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(key.public_key()))
+    return {**public, "kid": key_id, "use": "sig"}
+
+
 class Issuer:
     """Signs tokens, and lists the keys that are to be trusted."""
 
@@ -38,11 +49,16 @@ class Issuer:
         self.keys: dict[str, Ed25519PrivateKey] = {}
         self.listed: set[str] = set()
         self.asked = 0
+        self.spoiled: bytes | None = None
+        """All that is answered, in place of HTTP with the list."""
         issuer = self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 issuer.asked += 1
+                if issuer.spoiled is not None:
+                    self.wfile.write(issuer.spoiled)
+                    return
                 body = issuer.document()
                 self.send_response(200 if issuer.listed else 503)
                 self.send_header("Content-Length", str(len(body)))
@@ -54,14 +70,13 @@ class Issuer:
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self.server.server_port}/keys"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        threading.Thread(target=self.server.serve_forever, args=(0.01,), daemon=True).start()
 
     def document(self) -> bytes:
         return json.dumps({"keys": [self._public(name) for name in self.listed]}).encode()
 
-    def _public(self, name: str) -> dict[str, str]:
-        key = json.loads(jwt.algorithms.OKPAlgorithm.to_jwk(self.keys[name].public_key()))
-        return {**key, "kid": name, "use": "sig"}
+    def _public(self, name: str) -> dict[str, object]:
+        return as_listed(self.keys[name], name)
 
     def token(self, user_id: UUID, key: str, **claims: object) -> str:
         signing = self.keys.setdefault(key, Ed25519PrivateKey.generate())
@@ -82,6 +97,26 @@ def issuer() -> Iterator[Issuer]:
     issuer.server.server_close()
 
 
+def listed(key_id: object) -> bytes:
+    return json.dumps(as_listed(Ed25519PrivateKey.generate(), key_id)).encode()
+
+
+HTTP = b"HTTP/1.1 200 OK\r\n"
+SPOILED = {
+    "no HTTP": b"\0\r\n\r\n",
+    "nothing": b"",
+    "cut in a chunk": HTTP + b'Transfer-Encoding: chunked\r\n\r\n400\r\n{"keys":',
+    "cut by its length": HTTP + b'Content-Length: 400\r\n\r\n{"keys":',
+    "no UTF-8": HTTP + b"\r\n\xff",
+    "nested": HTTP + b"\r\n" + b"[" * 100_000,
+    "a list": HTTP + b"\r\n[]",
+    "keys are a number": HTTP + b'\r\n{"keys":5}',
+    "a kid that is a list": HTTP + b'\r\n{"keys":[%b]}' % listed(["first"]),
+    "a number among texts": HTTP + b'\r\n{"keys":[%b,%b]}' % (listed(5), listed("first")),
+    "an alg that is a list": HTTP + b'\r\n{"keys":[{"kty":"OKP","crv":"Ed25519","alg":[]}]}',
+}
+
+
 async def refused(gateway: Own, token: str) -> int:
     """The status of the handshake's answer."""
     with pytest.raises(InvalidStatus) as answer:
@@ -92,6 +127,47 @@ async def refused(gateway: Own, token: str) -> int:
 async def called(rest: Own, token: str) -> int:
     async with httpx.AsyncClient(headers={"Authorization": f"Bearer {token}"}) as client:
         return (await client.get(f"{rest.base}/unread", timeout=20)).status_code
+
+
+@pytest.mark.parametrize("spoiled", SPOILED)
+async def test_whatever_is_answered_the_list_is_asked_for_again(
+    issuer: Issuer, spoiled: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trust, "COOLDOWN_S", 0.0)
+    issuer.spoiled = SPOILED[spoiled]
+    keys = KeySet(issuer.url, ("EdDSA",))
+    keys.start()
+    try:
+        await until(lambda: is_true(issuer.asked > 0), 5, "it asked")
+        issuer.list("first")
+        issuer.spoiled = None
+        await until(lambda: is_true(is_found(keys, "first")), 5, "it asked again")
+    finally:
+        keys.stop()
+
+
+@pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
+def test_a_redirect_is_not_followed(issuer: Issuer, status: int) -> None:
+    """https says who answers; where the answer leads to, it doesn't."""
+    issuer.list("first")
+    issuer.spoiled = b"HTTP/1.1 %d Elsewhere\r\nLocation: /keys?moved\r\n\r\n" % status
+    keys = KeySet(issuer.url, ("EdDSA",))
+    with capture_logs() as said:
+        keys._fetch()
+    assert issuer.asked == 1
+    assert not keys.are_known
+    assert "redirect" in said[0]["reason"]
+
+
+async def is_true(fact: bool) -> bool:
+    return fact
+
+
+def is_found(keys: KeySet, key_id: str) -> bool:
+    try:
+        return keys.find(key_id, "EdDSA") is not None
+    except Undecided:
+        return False
 
 
 async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Issuer) -> None:
@@ -111,7 +187,18 @@ async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Iss
 
         asked = issuer.asked
         strange = issuer.token(anna, "second")
+        ours = await counts(gateway, CONNECTS, "failed"), await counts(rest, CALLS, "5xx")
         assert await refused(gateway, strange) == 503, "it is being asked for"
+        session = await Session.connect(gateway.url)
+        await session.send_frame({"type": "CONNECT", "token": strange})
+        assert (await session.wait_closed()).code == 4500
+        assert await called(rest, strange) == 503
+        assert await counts(gateway, CONNECTS, "undecided") == 1, "by CONNECT it never began"
+        assert await counts(rest, CALLS, "undecided") == 1
+        assert ours == (
+            await counts(gateway, CONNECTS, "failed"),
+            await counts(rest, CALLS, "5xx"),
+        ), "a stranger's invention burns no objective"
         issuer.list("first", "second")
         await until(lambda: is_in(gateway, strange), COOLDOWN_S + 5, "the new key is known")
         await until(lambda: is_served(rest, strange), COOLDOWN_S + 5, "the new key is known")
@@ -130,6 +217,17 @@ async def test_keys_come_rotate_and_go(system: System, house: House, issuer: Iss
         for wrong in ({"iss": "https://evil.example"}, {"aud": "mail"}):
             assert await refused(gateway, issuer.token(anna, "second", **wrong)) == 401
             assert await called(rest, issuer.token(anna, "second", **wrong)) == 401
+
+
+async def counts(own: Own, metric: str, label: str) -> float:
+    """Of what has any label with this value."""
+    families = text_string_to_metric_families(await own.probe("/metrics"))
+    return sum(
+        sample.value
+        for family in families
+        for sample in family.samples
+        if sample.name == metric and label in sample.labels.values()
+    )
 
 
 async def let_in(gateway: Own, rest: Own, token: str) -> None:

@@ -16,6 +16,7 @@ import aio_pika
 import httpx
 import jwt
 import pytest
+from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from libs.client.session import Refused, Session
@@ -27,6 +28,7 @@ from local import revoke
 from local.layout import ROOT
 from local.stack import Stack
 from tests.integration.conftest import System
+from tests.integration.detour import detour
 from tests.integration.keys import Keys, open_keys
 from tests.integration.own import own_gateway, own_rest
 from tests.integration.queues import open_queues
@@ -194,6 +196,50 @@ async def test_who_missed_the_message_hears_it_from_redis(system: System, keys: 
     async with await Session.open(system.socket_url, old_token(system, anna)) as session:
         await keys.redis.zadd(REVOCATIONS(), {name_of(anna): time.time()})
         await ended(session)
+
+
+async def test_a_gateway_that_was_cut_off_lets_nobody_in_before_redis_has_answered(
+    system: System,
+) -> None:
+    """Who was revoked meanwhile would come in."""
+    token = old_token(system, uuid4())
+    async with (
+        detour("CHAT_AMQP_URL") as (rabbitmq, amqp_url),
+        detour("CHAT_REDIS_URL") as (redis, redis_url),
+        own_gateway(
+            Stack(os.environ["CHAT_STACK"]), CHAT_AMQP_URL=amqp_url, CHAT_REDIS_URL=redis_url
+        ) as gateway,
+    ):
+        await gateway.ready()
+        assert await handshake(gateway.url, token) == 101
+        redis.do("refuse")
+        rabbitmq.do("refuse")
+
+        async def is_cut_off() -> bool:
+            return await handshake(gateway.url) == 503
+
+        async def is_back() -> bool:
+            return await handshake(gateway.url) == 101
+
+        async def is_in() -> bool:
+            return await handshake(gateway.url, token) == 101
+
+        await until(is_cut_off, WITHIN_S, "it has lost RabbitMQ")
+        rabbitmq.do("pass")
+        await until(is_back, 2 * WITHIN_S, "it has RabbitMQ again")
+        assert await handshake(gateway.url, token) == 503
+        redis.do("pass")
+        await until(is_in, 2 * WITHIN_S, "it has compared")
+
+
+async def handshake(url: str, token: str | None = None) -> int:
+    """Its answer's status. Without a token nobody is asked for anything yet."""
+    headers = None if token is None else {"Authorization": f"Bearer {token}"}
+    try:
+        async with connect(url, additional_headers=headers):
+            return 101
+    except InvalidStatus as answer:
+        return answer.response.status_code
 
 
 async def test_bad_messages_end_in_chat_dead_and_stop_nobody(system: System) -> None:

@@ -109,6 +109,6 @@ def test_a_bad_time_is_refused(text: str) -> None:
 def test_what_is_asked() -> None:
     assert asked_in(request("")) is None
     assert asked_in(request("q=coffee")) == (Alternative(words=("coffee",)),)
-    for wrong in ("q=", "q=-", "q=coffee%00", f"q={'x' * 201}"):
+    for wrong in ("q=", "q=-", "q=coffee%00", f"q={'x' * 201}", f"q=x{'%CC%81' * 31}"):
         with pytest.raises(Problem):
             asked_in(request(wrong))

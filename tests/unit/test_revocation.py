@@ -1,15 +1,20 @@
 """Whose tokens count no more."""
 
+import asyncio
 import time
+from typing import cast
 from uuid import UUID, uuid4
 
 import jwt
 import msgspec
 import pytest
 
+from libs.common.broker import Channel
 from libs.common.domain import revocation
-from libs.common.domain.revocation import RevocationList, name_of, subject_of
+from libs.common.domain.revocation import RevocationList, Subject, name_of, subject_of
 from libs.common.protocol.codec import REVOKE
+from libs.common.revocation_keys import RevocationKeys
+from libs.common.revocations import Revocations
 from libs.common.tokens import InvalidToken, Secret, Undecided, Verifier
 
 ANNA, BEN = uuid4(), uuid4()
@@ -176,3 +181,51 @@ def test_a_check_costs_next_to_nothing() -> None:
     began = time.perf_counter()
     assert not any(known.refuses(user, 5, "a") for user in users)
     assert time.perf_counter() - began < 1, "4 ms, as measured"
+
+
+# ---------------------------------------------------------------- cut off from RabbitMQ
+
+
+class Redis:
+    """`RevocationKeys` without entries, whose first answer comes late."""
+
+    def __init__(self, known: RevocationList) -> None:
+        self._known = known
+        self.asked, self.answers = asyncio.Event(), asyncio.Event()
+        self.were_known: list[bool] = []
+        """At each reading of all, whether nothing was missing."""
+
+    async def write(self, _entries: object) -> None: ...
+
+    async def count(self) -> tuple[int, int]:
+        return 0, 0
+
+    async def read(self) -> dict[Subject, int]:
+        self.were_known.append(self._known.is_known)
+        self.asked.set()
+        await self.answers.wait()
+        return {}
+
+
+class Deaf:
+    """A `Channel` by which nothing comes."""
+
+    async def declare(self, _queue: object) -> None: ...
+    async def consume(self, *_: object, **__: object) -> None: ...
+
+
+async def test_what_was_read_before_it_could_hear_the_rest_is_read_again() -> None:
+    known = RevocationList(is_known=False)
+    redis = Redis(known)
+    revocations = Revocations(known, cast(RevocationKeys, redis), lambda: None)
+    running = asyncio.create_task(revocations.run())
+    try:
+        async with asyncio.timeout(5):
+            await redis.asked.wait()
+            await revocations.listen(cast(Channel, Deaf()), "gateway-1")
+            redis.answers.set()
+            while not known.is_known:  # noqa: ASYNC110 - it is no event
+                await asyncio.sleep(0.01)
+    finally:
+        running.cancel()
+    assert redis.were_known == [False, False]

@@ -1,12 +1,14 @@
 """What may be a message: any text there is, in one form."""
 
 import string
+import sys
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from libs.common.domain import text as rules
 from libs.common.domain.text import (
     MAX_CONTENT_CHARACTERS,
     InvalidContent,
@@ -48,6 +50,18 @@ FORMS = {
     "backspaces": ("good\x08\x08\x08\x08evil", "goodevil"),
     "DEL": ("a\x7f", "a"),
     "only controls": ("\x01", ""),
+    "many marks": ("q" + "\u0301" * 15 + "\u0316" * 15, "q" + "\u0316" * 15 + "\u0301" * 15),
+}
+
+
+TOWERS = {
+    "in order": "\u0301" * 31,
+    "out of order": "\u0301" * 16 + "\u0316" * 15,
+    "with controls between": "\u0301\x07" * 31,
+    "doubled by NFC": "\u0344" * 16,
+    "decomposed into marks": "\u0f73" * 16,
+    "behind a letter that has some": "\ufb2c" + "\u0301" * 29,
+    "behind a plane": "\U0001e94a" * 31,
 }
 
 
@@ -123,3 +137,37 @@ def test_characters_count_in_what_is_kept() -> None:
 @given(GOOD, st.one_of(SURROGATES, st.just("\0")), GOOD)
 def test_one_bad_character_anywhere_is_refused(before: str, bad: str, after: str) -> None:
     assert verdict(before + bad + after) == "CONTENT_NOT_STORABLE"
+
+
+@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("before", [0, 1, 29, 30, 31, 62])
+def test_more_marks_in_a_row_than_any_language_needs_are_refused(tower: str, before: int) -> None:
+    assert verdict("x" * before + TOWERS[tower] + "x") == "CONTENT_NOT_STORABLE"
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("\u0301" * 8_000 + "\u0316" * 8_000, "CONTENT_NOT_STORABLE"),
+        ("\u0f73" * 16_000, "CONTENT_NOT_STORABLE"),
+        ("\u0301\x07" * 8_000, "CONTENT_NOT_STORABLE"),
+        ("\u0301" * 16_000 + "\u0316" * 16_000, "CONTENT_TOO_LONG"),
+    ],
+)
+def test_what_takes_long_to_normalize_is_refused_before(
+    monkeypatch: pytest.MonkeyPatch, text: str, reason: str
+) -> None:
+    monkeypatch.setattr(rules, "unicodedata", None)
+    assert verdict(text) == reason
+
+
+def test_what_counts_as_a_mark_is_so_in_all_of_unicode() -> None:
+    for one in map(chr, range(sys.maxunicode + 1)):
+        is_mark = unicodedata.combining(unicodedata.normalize("NFD", one)[0]) != 0
+        assert is_mark == (one in rules._MARKS), f"{ord(one):x}"
+
+
+def test_nothing_is_counted_too_long_before_it_is_normalized_that_is_not_after() -> None:
+    assert max(len(unicodedata.normalize("NFD", one)) for one in map(chr, range(0x110000))) == 4
+    most = "\u03b1\u0313\u0300\u0345" * MAX_CONTENT_CHARACTERS
+    assert verdict(f" {most} ") == "ok:" + "\u1f82" * MAX_CONTENT_CHARACTERS

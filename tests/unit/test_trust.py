@@ -1,6 +1,14 @@
 """Which keys of an issuer are known, and when its list is asked for."""
 
-from libs.common.domain.trust import COOLDOWN_S, REFRESH_S, STALE_S, UNKNOWN_MOST, Trust, Unknown
+from libs.common.domain.trust import (
+    COOLDOWN_S,
+    KEY_ID_MOST,
+    REFRESH_S,
+    STALE_S,
+    UNKNOWN_MOST,
+    Trust,
+    Unknown,
+)
 
 
 def informed(now: float = 0.0, **keys: str) -> Trust[str]:
@@ -76,3 +84,20 @@ def test_an_issuer_that_is_away_is_asked_again_and_what_we_know_goes_on() -> Non
     assert trust.is_known(STALE_S)
     assert not trust.is_known(STALE_S + 1)
     assert trust.find("a", STALE_S + 1) is Unknown.PENDING, "not for ever"
+
+
+def test_a_long_id_is_neither_asked_for_nor_remembered() -> None:
+    listed = "a" * (KEY_ID_MOST + 1)
+    trust = informed(0, **{listed: "key a"})
+    assert trust.find(listed, 1) == "key a"
+    assert trust.find("b" * (KEY_ID_MOST + 1), 1) is Unknown.ABSENT
+    assert trust.due_in(1) == REFRESH_S - 1
+    assert trust.find("b" * KEY_ID_MOST, 1) is Unknown.PENDING
+
+
+def test_an_issuer_is_confirmed_by_its_last_answer() -> None:
+    assert not Trust[str]().is_confirmed
+    assert informed().is_confirmed
+    away = informed()
+    away.failed(10)
+    assert not away.is_confirmed

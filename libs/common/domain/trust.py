@@ -17,6 +17,8 @@ STALE_S: Final = 86_400.0
 """Keys that nobody has confirmed for so long are no longer trusted."""
 UNKNOWN_MOST: Final = 1_000
 """Ids of keys that aren't in the list and are remembered as such: they are strangers' words."""
+KEY_ID_MOST: Final = 256
+"""Characters. An id that is longer, and isn't in the list, isn't asked for or remembered."""
 
 K = TypeVar("K")
 
@@ -45,6 +47,11 @@ class Trust(Generic[K]):
         """Whether there is a list that can be trusted."""
         return self._fetched_at is not None and now - self._fetched_at <= STALE_S
 
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether the issuer answered when it was last asked."""
+        return self._fetched_at is not None and self._fetched_at == self._tried_at
+
     def find(self, key_id: str | None, now: float) -> K | Unknown:
         """A token without `kid` can only mean an issuer's one key."""
         if not self.is_known(now):
@@ -57,6 +64,8 @@ class Trust(Generic[K]):
 
     def _miss(self, key_id: str) -> Unknown:
         """The issuer may have begun to use it since we asked: worth one more fetch, not many."""
+        if len(key_id) > KEY_ID_MOST:
+            return Unknown.ABSENT
         if key_id not in self._strangers:
             if len(self._strangers) >= UNKNOWN_MOST:
                 self._strangers.popitem(last=False)
@@ -69,7 +78,7 @@ class Trust(Generic[K]):
         if self._tried_at is None:
             return 0.0
         since = now - self._tried_at
-        is_fresh = self._fetched_at == self._tried_at and not self._is_wanted
+        is_fresh = self.is_confirmed and not self._is_wanted
         return max(0.0, (REFRESH_S if is_fresh else COOLDOWN_S) - since)
 
     def fetched(self, keys: Mapping[str, K], now: float) -> None:

@@ -21,7 +21,11 @@ _ROWS: Final = (
     Refusal(400, "INVALID_FIELD", "A field is missing or of the wrong kind."),
     Refusal(400, "CONTENT_EMPTY", "content is empty after trimming. Send 1 to 4,000 characters."),
     Refusal(400, "CONTENT_TOO_LONG", "content is longer than 4,000 characters. Split it."),
-    Refusal(400, "CONTENT_NOT_STORABLE", "content holds U+0000 or a lone surrogate. Remove it."),
+    Refusal(
+        400,
+        "CONTENT_NOT_STORABLE",
+        "content holds U+0000, a lone surrogate or over 30 combining marks in a row. Remove it.",
+    ),
     Refusal(400, "ALREADY_CONNECTED", "This session is authenticated. CONNECT comes once."),
     Refusal(400, "SAME_USER", "A conversation is between two different users."),
     Refusal(400, "MATCH_CONFLICT", "This match already has a conversation of other users."),

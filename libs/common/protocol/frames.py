@@ -39,7 +39,8 @@ class SendMessage(_Frame, tag="SEND_MESSAGE", frozen=True):
     conversation_id: UUID
     content: str
     """1 to 4,000 characters after trimming. Kept in Unicode's NFC and without control characters
-    but tab and newline, so what comes back may differ from what was sent."""
+    but tab and newline, so what comes back may differ from what was sent. At most 30 combining
+    marks in a row."""
     client_message_id: UUID | None = None
     """The client's own id of the message. Without it a repetition would be a second message."""
     timestamp: str | None = None
