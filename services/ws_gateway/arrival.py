@@ -55,7 +55,12 @@ class Arrival(Stream):
             self.abort()
         elif self._gateway.congested:
             # uvloop starts to read after this method: only then can it be paused.
-            self._gateway.loop.call_soon(self.pause_reading)
+            self._gateway.loop.call_soon(self._pause_while_congested)
+
+    def _pause_while_congested(self) -> None:
+        """Congestion may have ended meanwhile, and then nobody would resume it."""
+        if self._gateway.congested:
+            self.pause_reading()
 
     def data_received(self, data: bytes) -> None:
         if self.ended:

@@ -60,6 +60,7 @@ class Connection(Stream):
         "home",
         "leaves_at",
         "pinged_at",
+        "read_since",
         "session",
     )
 
@@ -83,6 +84,8 @@ class Connection(Stream):
         self.session = session
         self.heard_at = self.pinged_at = self.since
         """When the client was last heard; the last ping."""
+        self.read_since = self.since
+        """Since when we read what it sends."""
         self.asked_at: float | None = None
         """When the last Open signal was published."""
         self.leaves_at = self.since + lifetime(gateway.settings.max_connection_age_s)
@@ -279,4 +282,5 @@ class Connection(Stream):
     def resume_reading(self, paused_at: float, now: float) -> None:
         self.heard_at = postponed(self.heard_at, paused_at, now)
         self.pinged_at = postponed(self.pinged_at, paused_at, now)
+        self.read_since = now
         super().resume_reading(paused_at, now)

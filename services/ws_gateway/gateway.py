@@ -98,9 +98,10 @@ class Gateway:
             on_congestion=self._on_congestion,
             on_redis=self._on_redis,
         )
-        # Until Redis has said what was missed: without it no session would open anyway.
-        self._verifier.revoked.is_known = False
         await self._revocations.listen(channel, incarnation.gateway_id)
+        # Until Redis has said what was missed: without it no session would open anyway. Not before:
+        # what was read until now may lack what only others have heard.
+        self._verifier.revoked.is_known = False
         await incarnation.begin()
         self.incarnation = incarnation
         lost = (broker.lost, self._sweeping, *incarnation.failures())

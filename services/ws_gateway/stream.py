@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 class Stream(asyncio.Protocol):
     """It has no task and no timer of its own: `sweep` watches its clocks, `Gateway` flushes it."""
 
-    __slots__ = ("_gateway", "_outgoing", "_protocol", "_transport", "ended", "since")
+    __slots__ = (
+        "_gateway",
+        "_has_written_eof",
+        "_outgoing",
+        "_protocol",
+        "_transport",
+        "ended",
+        "since",
+    )
 
     def __init__(
         self,
@@ -29,6 +37,8 @@ class Stream(asyncio.Protocol):
         self._transport = transport
         self._outgoing: list[bytes] | None = None
         """This turn's writes; b"" ends the stream."""
+        self._has_written_eof = False
+        """Then uvloop takes nothing more; the protocol may want to end the stream, too."""
         self.ended = False
         """Closing or closed: nothing more is processed or written."""
         self.since = gateway.loop.time()
@@ -49,8 +59,11 @@ class Stream(asyncio.Protocol):
         outgoing, self._outgoing = self._outgoing, None
         if outgoing is None or self._transport is None or self._transport.is_closing():
             return
+        if self._has_written_eof:
+            return
         self._transport.write(outgoing[0] if len(outgoing) == 1 else b"".join(outgoing))
         if outgoing[-1] == b"":
+            self._has_written_eof = True
             self._transport.write_eof()
 
     def _queue_output(self) -> None:

@@ -15,7 +15,7 @@ REPEAT_OPEN_AFTER_S: Final = 5.0
 OPEN_WITHIN_S: Final = 15.0
 """Then the client should try elsewhere: 4500."""
 REFRESH_WITHIN_S: Final = 1.0
-"""Who was not read for a while may have sent REFRESH_TOKEN long ago: it is read first."""
+"""From when we read it: who was not read for a while may have sent REFRESH_TOKEN long ago."""
 CLOSE_WITHIN_S: Final = 5.0
 """What a client has to answer our close; then the connection is cut."""
 
@@ -38,7 +38,7 @@ def check(
     if connection.ended:
         if waited > CLOSE_WITHIN_S:
             connection.abort()
-    elif connection.session.has_expired(wall) and waited > REFRESH_WITHIN_S:
+    elif connection.session.has_expired(wall) and now - connection.read_since > REFRESH_WITHIN_S:
         connection.perform(connection.session.turn_away("TOKEN_EXPIRED"))
     else:
         match connection.session.phase:

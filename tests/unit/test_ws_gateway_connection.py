@@ -60,6 +60,8 @@ class Transport:
         self.ended = self.aborted = self.is_paused = False
 
     def write(self, data: bytes) -> None:
+        if self.ended:
+            raise RuntimeError("Cannot call write() after write_eof()")  # uvloop's
         self.writes.append(data)
 
     def write_eof(self) -> None:
@@ -99,6 +101,8 @@ class House:
         self.left: list[Connection] = []
         self.asked: list[Connection] = []
         self.dirty: list[Stream] = []
+        self.soon: list[Callable[[], None]] = []
+        """What the loop does in its next turn."""
         terms = Terms(
             "gateway-1",
             Verifier(Secret(SECRET), ("HS256",)),
@@ -109,7 +113,7 @@ class House:
             Backlog(1, most=1000),
         )
         self.gateway = SimpleNamespace(
-            loop=SimpleNamespace(time=lambda: self.now),
+            loop=SimpleNamespace(time=lambda: self.now, call_soon=self.soon.append),
             settings=SimpleNamespace(
                 max_buffered_bytes=1 << 20, heartbeat_seconds=30, max_connection_age_s=0
             ),
@@ -280,6 +284,18 @@ def test_a_request_without_end_is_answered_once(line: bytes) -> None:
     assert answer.count(b"HTTP/1.1") == answer.count(b'"HEADERS_TOO_LARGE"') == 1
     assert client.transport.ended
     assert not client.house.dirty
+
+
+@pytest.mark.parametrize("still_congested", [True, False])
+def test_who_comes_in_congestion_is_read_once_it_is_over(still_congested: bool) -> None:
+    """Also when it ends in the very turn in which the client comes."""
+    house = House()
+    house.gateway.congested = True
+    client = Client.of(house)
+    house.gateway.congested = still_congested
+    for act in house.soon:
+        act()
+    assert client.transport.is_paused is still_congested
 
 
 def test_what_came_with_the_request_is_read_after_it() -> None:
@@ -478,6 +494,7 @@ def test_pauses_of_ours_don_t_excuse_a_silent_client() -> None:
 
 def test_a_refresh_that_we_did_not_read_in_time_still_counts() -> None:
     client = opened(House())
+    client.house.now += 10
     paused_at = client.house.now
     client.connection.pause_reading()
     client.house.now += 30
