@@ -24,6 +24,7 @@ from libs.common.metrics import (
     STAGE,
     STORED,
 )
+from libs.common.outbox import Outbox
 from libs.common.protocol.codec import REPLIES, WRITES, Malformed
 from libs.common.protocol.replies import BarrierPassed
 from libs.common.protocol.writes import Barrier, Entry, Index, InsertMessage
@@ -91,6 +92,8 @@ class Flusher:
         self._outgoing = outgoing
         self._store = store
         self._indexer = indexer
+        self._answers: Outbox[Barrier] = Outbox(self._answer, pacing_s=0, stage="barriers")
+        """Beside the flushes: in an alarm RabbitMQ takes no answer, and storing must go on."""
         self._pending: Pending[Parcel] = Pending(
             flush_s=flush_ms / 1000, flush_size=flush_items, urgent_s=URGENT_S
         )
@@ -114,11 +117,14 @@ class Flusher:
 
     async def run(self) -> None:
         """Flushes until cancelled. Raises BrokerLost."""
-        while True:
-            if await self._is_due():
-                await self._flush(self._pending.take(self._now()))
-            else:
-                await self._store.ping()
+        try:
+            while True:
+                if await self._is_due():
+                    await self._flush(self._pending.take(self._now()))
+                else:
+                    await self._store.ping()
+        finally:
+            self._answers.close()
 
     def _receive(self, stream: Stream, incoming: Incoming) -> None:
         if not stream.taking:
@@ -180,7 +186,8 @@ class Flusher:
         measure_stored(entries, time.time())
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
-        await self._answer(barrier for parcel in parcels for barrier in parcel.barriers)
+        for barrier in (barrier for parcel in parcels for barrier in parcel.barriers):
+            self._answers.add(barrier)
         self._indexer.request(searched for parcel in parcels for searched in parcel.searched)
 
     async def _stored(self, entries: Sequence[Entry], parcels: Sequence[Parcel]) -> list[Dead]:

@@ -106,18 +106,19 @@ class Conversation:
         unread = self.unread[self.place(user_id)]
         return unread > 0 and unread > len(self.unread_by(user_id))
 
-    def raise_read_mark(self, user_id: UUID, certain: int) -> None:
-        """After a reading: as far as is known, at least to `certain`."""
+    def raise_read_mark(self, user_id: UUID, mark: int) -> None:
+        """All up to here is read; it never falls."""
         place = self.place(user_id)
-        if not self.unread[place]:
-            mark = self.head
-        elif self.has_older_unread(user_id):
-            mark = certain
-        else:
-            mark = self.unread_by(user_id)[0].seq - 1
         marks = list(self.read_up_to)
         marks[place] = max(marks[place], mark)
         self.read_up_to = (marks[0], marks[1])
+
+    def find_read_mark(self, user_id: UUID) -> None:
+        """After a reading: raises the mark as far as is known."""
+        if not self.unread[self.place(user_id)]:
+            self.raise_read_mark(user_id, self.head)
+        elif not self.has_older_unread(user_id):
+            self.raise_read_mark(user_id, self.unread_by(user_id)[0].seq - 1)
 
     def same(self, sender_id: UUID, identity: UUID) -> Message | None:
         """The message at hand of which this is a further try."""

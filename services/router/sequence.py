@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 from uuid import UUID
 
 from libs.common.cache import Cache, Lua
@@ -174,6 +174,14 @@ async def publish(cache: Cache, news: News) -> tuple[dict[UUID, dict[UUID, str]]
         for user_id, answer in zip(news.listeners, answers[written:], strict=True)
     }
     return listeners, warm
+
+
+async def warmth(cache: Cache, partition: int) -> bytes | None:
+    """WARM's value: another one after Redis was emptied. Raises CacheError."""
+    batch = cache.batch()
+    batch.add("GET", WARM(partition))
+    [value] = await batch.run()
+    return cast("bytes | None", value)
 
 
 async def sessions(cache: Cache, users: Collection[UUID]) -> dict[UUID, dict[UUID, str]]:

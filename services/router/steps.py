@@ -50,9 +50,15 @@ class Steps:
         self._epoch: int | None = None
         """Ours as an owner of the partition: see `sequence`."""
         self._warmth: bytes | None = None
-        """WARM's value, as the batch before has found it."""
+        """WARM's value, as the batch before, or `look`, has found it."""
         self._tell_all_until = 0.0
         """By the loop's clock: see `_everywhere`."""
+
+    async def look(self) -> None:
+        """Before anything comes: when Redis is emptied from now on, the first batch sees it."""
+        self._warmth = await self.insist(
+            lambda: sequence.warmth(self._around.cache, self._partition)
+        )
 
     async def own(self) -> None:
         """Before anything is decided: from now on earlier owners of the partition are refused."""
@@ -111,8 +117,7 @@ class Steps:
                 lambda: sequence.publish(self._around.cache, news)
             )
         # It is warm again long before all gateways have registered their sessions anew.
-        was_emptied = self._warmth is not None and warmth != self._warmth
-        if was_emptied or not is_warm(warmth):
+        if warmth != self._warmth or not is_warm(warmth):
             self._tell_all_until = asyncio.get_running_loop().time() + REGISTERED_WITHIN_S
         self._warmth = warmth
         return listeners

@@ -93,6 +93,8 @@ class Worker:
         # Again: a queue that somebody has deleted must not stop its partition for ever.
         for queue_of in (topology.events, topology.signals, topology.writes):
             await channel.declare(queue_of(partition))
+        await channel.declare(topology.dead())
+        await worker._steps.look()
         await channel.consume(topology.events(partition).name, worker._receive)
         tasks = (
             *await worker._signals.begin(),
@@ -123,6 +125,8 @@ class Worker:
                 arrivals = self._released() if self._is_loaded() else await self._admitted()
                 self._load_what_waits()
                 if not arrivals:
+                    if self._finishing is not None and self._finishing.done():
+                        self._finishing.result()  # What went wrong ends us now, not at the next.
                     self._acknowledge()
                     continue
                 started = loop.time()

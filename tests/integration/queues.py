@@ -34,6 +34,9 @@ class Queues:
         )
         await self._channel.default_exchange.publish(message, routing_key=queue)
 
+    async def delete(self, queue: str) -> None:
+        await self._channel.queue_delete(queue)
+
     async def announce(self, routing_key: str, body: bytes) -> None:
         """As the match service does."""
         exchange = await self._channel.get_exchange("matches", ensure=False)

@@ -1,17 +1,26 @@
 """The one writer of PostgreSQL: batches, one row write for one thing, nothing lost by its death."""
 
 import asyncio
+import os
 import signal
 import time
 from collections.abc import Sequence
 from uuid import UUID, uuid4
 
+import aio_pika
 from hypothesis import given, settings
 from uuid_utils.compat import uuid7
 
 from libs.common.domain.partition import partition_of
-from libs.common.protocol.codec import TYPING, WRITES
-from libs.common.protocol.writes import Entry, InsertMessage, MarkDelivered, Typing, Write
+from libs.common.protocol.codec import REPLIES, TYPING, WRITES
+from libs.common.protocol.writes import (
+    Barrier,
+    Entry,
+    InsertMessage,
+    MarkDelivered,
+    Typing,
+    Write,
+)
 from libs.common.topology import typing, writes
 from local.roles import PERSISTER
 from services.persister.failures import Dead
@@ -235,3 +244,45 @@ async def typing_are(house: House, conversation: UUID, users: set[UUID]) -> None
         return {row["user_id"] for row in rows} == users
 
     await until(are, 10, f"{len(users)} are typing")
+
+
+async def test_storing_goes_on_in_an_alarm_in_which_no_barrier_is_answered(
+    house: House, pair: Pair
+) -> None:
+    """What the queues hold may be the very reason of the alarm. The answers come after it."""
+    anna, _, conversation = pair
+    queue = writes(partition_of(conversation, PARTITIONS)).name
+    barriers = 700
+    """Three times what a persister takes at once, so what is behind them is of a later flush."""
+    last = InsertMessage(conversation, 2, uuid7(), anna, None, "behind them", 5)
+    connection = await aio_pika.connect(house.variables["CHAT_AMQP_URL"])
+    async with connection, open_queues() as queues:
+        channel = await connection.channel()
+        replies = await channel.declare_queue(exclusive=True)
+        stopped = [house.send(program, signal.SIGSTOP) for program in house.programs(PERSISTER)]
+        try:
+            barrier = WRITES.encode([Barrier(replies.name, str(uuid4()))])
+            await asyncio.gather(*(queues.put(queue, barrier) for _ in range(barriers)))
+            await queues.put(queue, WRITES.encode([last]))
+            await watermark(house, "0.00001")
+        finally:
+            for pid in stopped:
+                os.kill(pid, signal.SIGCONT)
+        try:
+            await versions(house, conversation, ["SENT"])
+            declared = await channel.declare_queue(replies.name, passive=True)
+            so_far = declared.declaration_result.message_count or 0
+            assert so_far < barriers / 200, "all answers got through: there was no alarm"
+        finally:
+            await watermark(house, "0.4")
+        answered = 0
+        async with asyncio.timeout(15), replies.iterator() as answers:
+            async for answer in answers:
+                async with answer.process():
+                    answered += len(REPLIES.decode(answer.body)[0])
+                if answered == barriers:
+                    break
+
+
+async def watermark(house: House, share: str) -> None:
+    await asyncio.to_thread(house.stack.rabbitmqctl, "set_vm_memory_high_watermark", share)

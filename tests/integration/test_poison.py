@@ -14,7 +14,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.protocol.codec import EVENTS, WRITES
 from libs.common.protocol.events import Send
 from libs.common.protocol.writes import InsertMessage, Write
-from libs.common.topology import events, matches, writes
+from libs.common.topology import DEAD, events, matches, writes
 from local.roles import PERSISTER, ROUTER, Role
 from tests.integration.conftest import System
 from tests.integration.queues import Dead, Queues, open_queues
@@ -228,3 +228,17 @@ async def test_a_malformed_write_between_two_good_ones(ward: Ward, pair: Pair) -
     dead = await one_dead_write(ward, before)
     assert dead.body == msgspec.msgpack.encode([msgspec.Raw(bad)])
     assert dead.reason.startswith("MALFORMED")
+
+
+async def test_chat_dead_is_deleted_before_something_comes_that_can_t_be_read(
+    system: System, pair: Pair, ward: Ward
+) -> None:
+    """Its partition goes on: the queue is declared again by who needs it."""
+    anna, _, conversation = pair
+    partition = partition_of(conversation, PARTITIONS)
+    await ward.queues.delete(DEAD)
+    await ward.queues.put(events(partition).name, b"\xc1")
+    async with await system.open(anna) as annas:
+        await annas.send_message(conversation, "and on")
+    [dead] = await ward.queues.dead_within(WITHIN_S, 1)
+    assert dead.source == events(partition).name

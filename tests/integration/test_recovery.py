@@ -1,9 +1,11 @@
 """Redis is emptied, a router sleeps, RabbitMQ dies: the chat goes on and nothing is lost."""
 
 import asyncio
+import itertools
 import os
 import signal
 from collections.abc import Iterable, Sequence
+from typing import Any
 from uuid import UUID, uuid4
 
 import aio_pika
@@ -11,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 
 from libs.client.session import Frame, Refused
-from libs.common.domain.heads import WARM_MARK
+from libs.common.domain.heads import WARM_MARK, is_warm
 from libs.common.domain.partition import partition_of
 from libs.common.domain.role import login_of
 from libs.common.keys import GATEWAYS, HEADS, SEQ, UNREAD, WARM
@@ -123,6 +125,44 @@ async def test_an_old_send_is_repeated_when_nobody_remembers_it(
     assert (await chat.say(0))["seq"] > newest
     await hold_together(system, house, [chat], live="some")
     await chat.close()
+
+
+async def test_redis_is_emptied_before_new_routers_have_decided_anything(
+    system: System, house: House
+) -> None:
+    """Promise 8: it is warm again long before gateways have registered their sessions, and until
+    then each of them is told. What is said first has nothing behind it."""
+    async with (
+        chats_everywhere(system, gateway_urls(house)) as chats,
+        Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
+    ):
+
+        async def is_warm_again() -> bool:
+            values: list[Any] = await redis.mget(
+                [WARM(partition) for partition in range(PARTITIONS)]
+            )
+            return all(is_warm(value) for value in values)
+
+        pids = {program: house.send(program, signal.SIGKILL) for program in house.programs(ROUTER)}
+        for program, pid in pids.items():
+            await house.came_back(program, since=pid)
+        await until(lambda: house.is_spread(ROUTER, [2, 2]), TAKEOVER_S, "new workers everywhere")
+        # By then each of them knows each gateway.
+        for partition, url in itertools.product(range(PARTITIONS), gateway_urls(house)):
+            somebody = next(
+                one for one in iter(uuid4, None) if partition_of(one, PARTITIONS) == partition
+            )
+            await (await system.open(somebody, url=url)).close()
+        gateway = login_of(GATEWAY.name)
+        # Which a sign of life takes, and by that a gateway would see that Redis was emptied.
+        await redis.execute_command("ACL", "SETUSER", gateway, "-evalsha")  # type: ignore[no-untyped-call]
+        try:
+            await empty_redis()
+            await until(is_warm_again, 10, "each partition is warm again")
+            await asyncio.gather(*(chat.say(0) for chat in chats))
+        finally:
+            await redis.execute_command("ACL", "SETUSER", gateway, "+evalsha")  # type: ignore[no-untyped-call]
+        await hold_together(system, house, chats)
 
 
 async def test_every_router_dies_between_keeping_and_telling(system: System, house: House) -> None:

@@ -72,10 +72,10 @@ MUTANTS = (
     ),
     Mutant("an entry names too many", receipts._chunks, "ENTRY_MOST", "99"),
     Mutant("no recount at a reading", receipts._tell_read, "decided.recount", "(lambda *_: None)"),
-    Mutant("the mark is one too far", Conversation.raise_read_mark, "[0].seq - 1", "[0].seq"),
+    Mutant("the mark is one too far", Conversation.find_read_mark, "[0].seq - 1", "[0].seq"),
     Mutant(
         "the mark forgets older ones",
-        Conversation.raise_read_mark,
+        Conversation.find_read_mark,
         "self.has_older_unread(user_id)",
         "False",
     ),

@@ -7,10 +7,10 @@ import pytest
 from libs.common.domain.permit import Permit
 from libs.common.domain.status import Status
 from libs.common.protocol import frames, writes
-from libs.common.protocol.events import CreateConversation, Delivered, ReplyTo, Send
+from libs.common.protocol.events import CreateConversation, Delivered, MarkRead, ReplyTo, Send
 from libs.common.protocol.replies import ConversationReady, Refused
 from services.router import rules
-from services.router.conversation import REMEMBERED, Conversation
+from services.router.conversation import REMEMBERED, Conversation, Message
 from services.router.rules.decisions import Decisions
 
 ANNA, BEN = uuid4(), uuid4()
@@ -211,3 +211,28 @@ def test_what_is_forgotten_is_perhaps_known_and_what_is_new_is_not() -> None:
     assert all(chat.perhaps_older(ANNA, known) for known in ids[:5_000])
     chance = sum(chat.perhaps_older(ANNA, uuid4()) for _ in range(10_000))
     assert chance < 200, "2 % at the most: it grows with the conversation"
+
+
+def test_a_long_backlog_is_looked_through_a_few_times_not_once_an_entry(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It would hold up the loop for minutes: entries times messages."""
+    chat, decided = conversation(), Decisions()
+    for seq in range(2, 2_002):
+        chat.look_up(Message(uuid4(), ANNA, None, seq, created_at=5))
+    chat.head, chat.unread[chat.place(BEN)] = 2_001, 2_000
+    looks = 0
+    messages_to = Conversation.messages_to
+
+    def counted(self: Conversation, user_id: UUID) -> list[Message]:
+        nonlocal looks
+        looks += 1
+        return messages_to(self, user_id)
+
+    monkeypatch.setattr(Conversation, "messages_to", counted)
+    event = MarkRead(chat.conversation_id, BEN, [], 2_001, 7)
+    rules.mark_read(event, chat, decided)
+    assert len(decided.writes) == 40
+    assert chat.unread[chat.place(BEN)] == 0
+    assert chat.read_up_to[chat.place(BEN)] >= 2_001
+    assert looks < 5

@@ -64,8 +64,10 @@ def mark_read(event: MarkRead, conversation: Conversation | None, decided: Decis
         for message in named
         if message.read_at == event.read_at and message.deleted_at is None
     )
-    for messages in _chunks([message for message in named if message.is_unread]):
-        entries.append((_read(event, conversation, messages, decided), messages))
+    chunks = list(_chunks([message for message in named if message.is_unread]))
+    for place, messages in enumerate(chunks, 1):
+        seq = _read(event, conversation, messages, decided, is_last=place == len(chunks))
+        entries.append((seq, messages))
     _tell_read(event, conversation, entries, decided)
     decided.reply(event.reply_to)
 
@@ -95,9 +97,14 @@ def _named(event: MarkRead, conversation: Conversation) -> list[Message]:
 
 
 def _read(
-    event: MarkRead, conversation: Conversation, messages: list[Message], decided: Decisions
+    event: MarkRead,
+    conversation: Conversation,
+    messages: list[Message],
+    decided: Decisions,
+    *,
+    is_last: bool,
 ) -> int:
-    """The number of the new entry."""
+    """The number of the new entry. `is_last`: the event reads nothing more."""
     seq = conversation.head + 1
     for message in messages:
         message.status = Status.READ
@@ -107,6 +114,9 @@ def _read(
     # Up to a number all is read in order; of those that are named, older ones may be left.
     certain = 0 if event.up_to_seq is None else messages[-1].seq
     conversation.raise_read_mark(event.user_id, certain)
+    if is_last:
+        # Looks through all messages: once, of however many entries.
+        conversation.find_read_mark(event.user_id)
     ids = [message.message_id for message in messages]
     decided.grow(
         conversation,
