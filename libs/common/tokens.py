@@ -36,7 +36,8 @@ class InvalidToken(Exception):
 
 
 class Undecided(Exception):
-    """Nobody can say yet: the issuer is asked for this key, or Redis for what was revoked."""
+    """Nobody can say yet: the issuer is asked for this key, or Redis for what was revoked, or it
+    was issued in our future."""
 
 
 class KeyPending(Undecided):
@@ -122,7 +123,7 @@ class Verifier:
             user_id = UUID(claims["sub"])
             expires_at = int(claims["exp"])
             issued_at = int(claims["iat"]) if "iat" in claims else None
-            begins_at = max(issued_at or 0, int(claims.get("nbf", 0))) - self.leeway_s
+            begins_at = int(claims.get("nbf", 0)) - self.leeway_s
         except (jwt.PyJWTError, ValueError, TypeError, AttributeError, OverflowError):
             raise InvalidToken("TOKEN_INVALID") from None
         lasts_s = expires_at - (now + self.leeway_s if issued_at is None else issued_at)
@@ -133,7 +134,9 @@ class Verifier:
             raise InvalidToken("TOKEN_EXPIRED")
         is_service = "service" in _words(claims.get("scope"))
         caller = Caller(user_id, ends_at, is_service, issued_at, claims.get("jti"))
-        if not self.revoked.is_known:
+        # Issued in the future: it would look newer than a revocation that must cover it. But the
+        # issuer has signed it, so one of two clocks is wrong, and elsewhere or later it is good.
+        if not self.revoked.is_known or now < (issued_at or 0) - self.leeway_s:
             raise Undecided
         if self.is_revoked(caller):
             raise InvalidToken("TOKEN_REVOKED")

@@ -99,10 +99,12 @@ def test_it_begins_when_it_says_but_for_the_leeway() -> None:
 
 
 def test_it_was_not_issued_in_the_future_but_for_the_leeway() -> None:
-    """Else one that a revocation must cover would look newer than it."""
+    """Else one that a revocation must cover would look newer than it. Our clock may be the wrong
+    one, so its user is not sent to sign in again, but elsewhere."""
     lenient = by_secret(leeway_s=5)
     assert lenient.verify(token(iat=1_000), now=995).user_id == USER
-    assert error_of(lenient, token(iat=1_000), now=994) == "TOKEN_INVALID"
+    with pytest.raises(Undecided):
+        lenient.verify(token(iat=1_000), now=994)
 
 
 @pytest.mark.parametrize(
