@@ -36,8 +36,10 @@ class InvalidToken(Exception):
 
 
 class Undecided(Exception):
-    """Nobody can say yet: the issuer is asked for this key, or Redis for what was revoked, or it
-    was issued in our future."""
+    """Nobody can say yet.
+
+    The issuer is asked for this key, or Redis for what was revoked; or it was issued in our future.
+    """
 
 
 class KeyPending(Undecided):

@@ -233,9 +233,9 @@ def status_falls(delivered: Any) -> Any:
 def unread_never_decremented(read: Any) -> Any:
     """Reading leaves the count of unread messages as it is."""
 
-    def forgetful(event: Any, conversation: Any, *rest: Any) -> Any:
+    def forgetful(event: Any, conversation: Any, *rest: Any, **named: Any) -> Any:
         before = list(conversation.unread)
-        seq = read(event, conversation, *rest)
+        seq = read(event, conversation, *rest, **named)
         conversation.unread[:] = before
         return seq
 
