@@ -70,7 +70,7 @@ REVOKED: Final = Gauge(
 CONNECTIONS: Final = _sum("chat_connections", "WebSocket sessions this gateway holds")
 CONNECTS: Final = Counter(
     "chat_connects_total",
-    "Sessions by how they began: opened (CONNECT_SUCCESS), failed (on us), undecided, refused, …",
+    "Sessions by how they began: opened, failed (on us), undecided, refused, abandoned",
     ["outcome"],
 )
 CONNECT_TIME: Final = Histogram(

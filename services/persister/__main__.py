@@ -54,7 +54,7 @@ async def persist(settings: PersisterSettings, life: Life) -> None:
             asyncio.create_task(typing.consume(broker)),
         )
         try:
-            await partitions.run(life, outgoing.lost, *tasks)
+            await partitions.run(life, outgoing.lost, flusher.failed, *tasks)
         finally:
             await ended(*tasks)
 

@@ -101,6 +101,11 @@ class Flusher:
         self._changed = asyncio.Event()
         self._now = asyncio.get_running_loop().time
 
+    @property
+    def failed(self) -> "asyncio.Future[None]":
+        """Holds why no barrier is answered any more."""
+        return self._answers.failed
+
     async def work(self, partition: int, channel: Channel, leave: asyncio.Event) -> None:
         """One partition's work, see `ownership.Work`."""
         queue = topology.writes(partition)
@@ -186,8 +191,9 @@ class Flusher:
         measure_stored(entries, time.time())
         await self._bury(dead, [bad for parcel in parcels for bad in parcel.malformed])
         await self._acknowledge(parcels)
-        for barrier in (barrier for parcel in parcels for barrier in parcel.barriers):
-            self._answers.add(barrier)
+        for parcel in parcels:
+            for barrier in parcel.barriers:
+                self._answers.add(barrier)
         self._indexer.request(searched for parcel in parcels for searched in parcel.searched)
 
     async def _stored(self, entries: Sequence[Entry], parcels: Sequence[Parcel]) -> list[Dead]:

@@ -16,7 +16,8 @@ async def test_the_contracts_are_rendered_without_the_internet(
     page = await browser.new_page(color_scheme=scheme)  # type: ignore[arg-type]
     hosts: set[str] = set()
     page.on("request", lambda request: hosts.add(urlsplit(request.url).netloc))
-    await page.goto(f"{system.base}/docs")
+    await page.goto(f"{system.edge}/docs")
+    assert page.url == f"{system.base}/docs"
     await expect(page.get_by_role("heading", name="Chat: the contracts")).to_be_visible()
     for said in ("/messages/search", "SEND_MESSAGE", "CONVERSATION_ARCHIVED"):
         await expect(page.get_by_text(said).first).to_be_visible()

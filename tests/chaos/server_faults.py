@@ -21,6 +21,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.protocol.codec import WRITES
 from libs.common.protocol.writes import InsertMessage
 from libs.common.topology import MATCH_CREATED, MATCHES_EXCHANGE, events, matches, signals, writes
+from tests.chaos.alarm import memory_alarm
 from tests.chaos.faults import Done, Fault, Party, Scene, Servers, Unexpected, become
 from tests.integration.watching import PARTITIONS
 
@@ -106,21 +107,9 @@ async def _stalled(scene: Scene, server: str, seconds: float) -> str:
 
 
 async def _memory_alarm(scene: Scene, random: Random) -> str:
-    """Every publisher is blocked."""
-
-    async def is_raised() -> bool:
-        listed = await asyncio.to_thread(
-            scene.stack.rabbitmqctl, "eval", "rabbit_alarm:get_alarms()."
-        )
-        return "resource_limit" in listed
-
     began = perf_counter()
-    await asyncio.to_thread(scene.stack.rabbitmqctl, "set_vm_memory_high_watermark", "0.00001")
-    try:
-        await become(is_raised, 10, "the memory alarm")
+    async with memory_alarm(scene.stack):
         await asyncio.sleep(ALARM_S)
-    finally:
-        scene.stack.rabbitmqctl("set_vm_memory_high_watermark", "0.4")
     scene.lifted()
     return f"for {perf_counter() - began:.1f} s"
 

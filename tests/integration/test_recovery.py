@@ -4,7 +4,8 @@ import asyncio
 import itertools
 import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -18,7 +19,7 @@ from libs.common.domain.partition import partition_of
 from libs.common.domain.role import login_of
 from libs.common.keys import GATEWAYS, HEADS, SEQ, UNREAD, WARM
 from libs.common.topology import signals
-from local.roles import GATEWAY, ROUTER
+from local.roles import GATEWAY, ROUTER, Role
 from services.router.dead_gateways import SILENT_MS
 from services.router.presence import LOOK_S
 from tests.integration.conftest import System
@@ -39,6 +40,8 @@ LONG = 320
 TAKEOVER_S = 25.0
 """RabbitMQ closes a silent connection after two heartbeats of 5 s; what users sent meanwhile is
 then answered."""
+SIGN_OF_LIFE = "evalsha"
+"""The command by which a gateway gives it. Without, the sessions that it has go on."""
 RESTART_S = 40.0
 """RabbitMQ starts in 6 s; then everyone connects again with pauses of up to 2 s."""
 
@@ -47,6 +50,16 @@ async def empty_redis() -> None:
     redis = Redis.from_url(os.environ["CHAT_REDIS_URL"])
     await redis.flushall()
     await redis.aclose()
+
+
+@asynccontextmanager
+async def forbidden(redis: Any, role: Role, command: str) -> AsyncIterator[None]:
+    """A command that Redis refuses to all processes of this role."""
+    await redis.execute_command("ACL", "SETUSER", login_of(role.name), f"-{command}")
+    try:
+        yield
+    finally:
+        await redis.execute_command("ACL", "SETUSER", login_of(role.name), f"+{command}")
 
 
 def same(first: Frame, again: Frame) -> bool:
@@ -153,15 +166,11 @@ async def test_redis_is_emptied_before_new_routers_have_decided_anything(
                 one for one in iter(uuid4, None) if partition_of(one, PARTITIONS) == partition
             )
             await (await system.open(somebody, url=url)).close()
-        gateway = login_of(GATEWAY.name)
-        # Which a sign of life takes, and by that a gateway would see that Redis was emptied.
-        await redis.execute_command("ACL", "SETUSER", gateway, "-evalsha")  # type: ignore[no-untyped-call]
-        try:
+        # By a sign of life a gateway would see that Redis was emptied.
+        async with forbidden(redis, GATEWAY, SIGN_OF_LIFE):
             await empty_redis()
             await until(is_warm_again, 10, "each partition is warm again")
             await asyncio.gather(*(chat.say(0) for chat in chats))
-        finally:
-            await redis.execute_command("ACL", "SETUSER", gateway, "+evalsha")  # type: ignore[no-untyped-call]
         await hold_together(system, house, chats)
 
 
@@ -172,15 +181,11 @@ async def test_every_router_dies_between_keeping_and_telling(system: System, hou
         Redis.from_url(os.environ["CHAT_REDIS_URL"]) as redis,
     ):
         # Here every router stands still after the confirmed write and before it tells anyone.
-        await redis.execute_command("ACL", "SETUSER", login_of(ROUTER.name), "-hgetall")  # type: ignore[no-untyped-call]
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                for chat in chats:
-                    tasks.create_task(chat.say(0))
-                await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
-                killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
-            finally:
-                await redis.execute_command("ACL", "SETUSER", login_of(ROUTER.name), "+hgetall")  # type: ignore[no-untyped-call]
+        async with asyncio.TaskGroup() as tasks, forbidden(redis, ROUTER, "hgetall"):
+            for chat in chats:
+                tasks.create_task(chat.say(0))
+            await until(lambda: is_untold(house, chats), 5, "each partition keeps, can't tell")
+            killed = {name: house.send(name, signal.SIGKILL) for name in house.programs(ROUTER)}
         for program, pid in killed.items():
             await house.came_back(program, since=pid)
         await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
@@ -202,14 +207,9 @@ async def test_gateways_that_have_lost_redis_alone_are_not_held_dead(
             least = (int(seconds) - 3 * LOOK_S) * 1000 - SILENT_MS
             return bool(await redis.zcount(GATEWAYS(), least, "+inf") == 0)
 
-        gateway = login_of(GATEWAY.name)
-        # Which a sign of life takes.
-        await redis.execute_command("ACL", "SETUSER", gateway, "-evalsha")  # type: ignore[no-untyped-call]
-        try:
+        async with forbidden(redis, GATEWAY, SIGN_OF_LIFE):
             await until(are_silent, 15, "routers have looked since they could be held dead")
             await asyncio.gather(*(chat.say(who) for chat in chats for who in (0, 1)))
-        finally:
-            await redis.execute_command("ACL", "SETUSER", gateway, "+evalsha")  # type: ignore[no-untyped-call]
         await hold_together(system, house, chats)
 
 

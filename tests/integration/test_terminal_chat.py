@@ -29,6 +29,22 @@ async def cable(system: System) -> AsyncIterator[tuple[Link, str]]:
         link.close()
 
 
+@asynccontextmanager
+async def offline(system: System, user: UUID) -> AsyncIterator[tuple[Link, Terminal]]:
+    """Somebody who has seen an empty conversation, and whose line was cut then."""
+    async with cable(system) as (link, edge), terminal(system, user, edge=edge) as shown:
+        await shown.sees("Say hello")
+        link.do("refuse")
+        await shown.sees("Offline.")
+        yield link, shown
+
+
+async def mend(link: Link, shown: Terminal) -> None:
+    """Without waiting for the next try."""
+    link.do("pass")
+    await shown.press("ctrl+t")
+
+
 async def contents(system: System, user: UUID, conversation: UUID) -> list[object]:
     return [message["content"] for message in await system.history(user, conversation)]
 
@@ -136,14 +152,10 @@ async def test_what_was_said_while_the_line_was_cut_is_there_afterwards(
     system: System, pair: Pair
 ) -> None:
     anna, ben, conversation = pair
-    async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
-        await shown.sees("Say hello")
-        link.do("refuse")
-        await shown.sees("Offline.")
+    async with offline(system, anna) as (link, shown):
         async with await system.open(ben) as bens:
             await bens.send_message(conversation, "missed you")
-        link.do("pass")
-        await shown.press("ctrl+t")
+        await mend(link, shown)
         await shown.sees(name_of(ben), "missed you")
 
 
@@ -151,30 +163,22 @@ async def test_what_was_said_before_it_was_archived_meanwhile_is_there_too(
     system: System, pair: Pair
 ) -> None:
     anna, ben, conversation = pair
-    async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
-        await shown.sees("Say hello")
-        link.do("refuse")
-        await shown.sees("Offline.")
+    async with offline(system, anna) as (link, shown):
         async with await system.open(ben) as bens, system.rest(ben) as rest:
             await bens.send_message(conversation, "goodbye for ever")
             assert (await rest.delete(f"/conversations/{conversation}")).status_code == 204
-        link.do("pass")
-        await shown.press("ctrl+t")
+        await mend(link, shown)
         await shown.sees("This conversation is archived.")
         await shown.sees(name_of(ben), "goodbye for ever")
 
 
 async def test_what_is_refused_says_why_and_can_be_discarded(system: System, pair: Pair) -> None:
     anna, ben, conversation = pair
-    async with cable(system) as (link, edge), terminal(system, anna, edge=edge) as shown:
-        await shown.sees("Say hello")
-        link.do("refuse")
-        await shown.sees("Offline.")
+    async with offline(system, anna) as (link, shown):
         await shown.write("too late")
         async with system.rest(ben) as rest:
             assert (await rest.delete(f"/conversations/{conversation}")).status_code == 204
-        link.do("pass")
-        await shown.press("ctrl+t")
+        await mend(link, shown)
         await shown.sees("Not sent: the conversation is archived.")
         await shown.sees("This conversation is archived. It can still be read.")
         shown.app.query_one("#messages").focus()
@@ -280,9 +284,7 @@ async def test_a_message_that_is_too_long_is_not_lost(system: System, pair: Pair
 
 
 async def test_leaving_with_unsent_messages_is_asked_about(system: System, pair: Pair) -> None:
-    async with cable(system) as (link, edge), terminal(system, pair[0], edge=edge) as shown:
-        await shown.sees("Say hello")
-        link.do("refuse")
+    async with offline(system, pair[0]) as (_, shown):
         await shown.write("stay")
         await shown.press("ctrl+q")
         await shown.sees("1 not sent yet. Ctrl+Q once more")
